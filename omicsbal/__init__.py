@@ -1,0 +1,31 @@
+"""Balanced multi-omics learning on MuData: fit a label, see which modality matters, find the one that is wasted.
+
+Sub-packages load when first used, so ``import omicsbal`` costs almost nothing and needs neither torch nor scanpy.
+
+Examples
+--------
+>>> import omicsbal as ob
+>>> mdata = ob.datasets.simulate(n_obs=60, random_state=0)
+>>> sorted(mdata.mod)
+['atac', 'protein', 'rna']
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+_SUBPACKAGES = ("balance", "datasets", "io", "pl", "pp", "tl")
+__all__ = ["FittedModel", "__version__", *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name == "FittedModel":
+        return import_module(f"{__name__}.train.fitted").FittedModel
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

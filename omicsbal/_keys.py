@@ -1,0 +1,67 @@
+"""Every slot that omicsbal writes into a MuData, named once."""
+
+from dataclasses import dataclass
+
+KEY = "omicsbal"  # default of `key_added` everywhere
+
+# Entries of uns[key_added]; their contents are described in docs/slots.md.
+LABEL_KEY = "label_key"  # str
+TASK = "task"  # "classification" or "regression"
+METRIC = "metric"  # name of the task's first metric, a column of HEADS
+CLASSES = "classes"  # array of str; empty for regression
+MODALITIES = "modalities"  # array of str
+STRATEGY = "strategy"  # str
+RANDOM_STATE = "random_state"  # int
+VERSIONS = "versions"  # one JSON string
+PARAMS = "params"  # one JSON string
+FOLDS = "folds"  # (n,) int: the fold a row was held out in; -1 where the row was not trained on
+HISTORY = "history"  # DataFrame, a row an epoch
+HEADS = "heads"  # DataFrame, a row a head or expert: scores, temperature, pool weight
+FOLD_SCORES = "fold_scores"  # DataFrame: head, fold, and a column a metric
+CALIBRATION = "calibration"  # DataFrame: head, bin, confidence, accuracy, n
+RECIPES = "recipes"  # DataFrame: modality, recipe, features in and out, why
+POOLS = "pools"  # DataFrame: pattern, head, weight, n, method
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Slot names for one `key_added` and one label.
+
+    Examples
+    --------
+    >>> Keys("omicsbal", "cell_type").proba
+    'omicsbal_proba_cell_type'
+    """
+
+    key_added: str
+    label: str
+
+    @property
+    def slot(self) -> str:
+        """The label as it may stand in a slot name: h5 reads '/' as a folder."""
+        return self.label.replace("/", "_")
+
+    @property
+    def embedding(self) -> str:
+        """obsm of the MuData and of each modality: (n, k) float32, NaN where nothing is present."""
+        return f"X_{self.key_added}"
+
+    @property
+    def prediction(self) -> str:
+        """obs: predicted class (categorical), or predicted value (float)."""
+        return f"{self.key_added}_{self.slot}"
+
+    @property
+    def confidence(self) -> str:
+        """obs, classification: probability of the predicted class in [0, 1]."""
+        return f"{self.key_added}_confidence"
+
+    @property
+    def proba(self) -> str:
+        """obsm, classification: DataFrame of probabilities with class names as columns."""
+        return f"{self.key_added}_proba_{self.slot}"
+
+    @property
+    def interval(self) -> str:
+        """obsm, regression: DataFrame with columns low and high, a 90 % interval."""
+        return f"{self.key_added}_interval_{self.slot}"

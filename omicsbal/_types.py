@@ -1,0 +1,73 @@
+"""The contracts between the floors.
+
+Letters used everywhere: n rows, M modalities, d_m features of modality m, k latent width, c classes (1 for regression),
+K members (fold members, all-row members and settings together).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What training sees of a data set: labelled rows only, every modality as a small dense block."""
+
+    x: "dict[str, Tensor]"  # {m: (n, d_m) float32}; anything where the modality is absent
+    present: "dict[str, Tensor]"  # {m: (n,) bool}
+    y: "Tensor"  # (n,) int64 class codes, or float32 standardised values
+    weight: "Tensor"  # (n,) float32, mean 1: class balance
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows, shared by all members."""
+
+    x: "dict[str, Tensor]"  # {m: (n, d_m)}, or (K, n, d_m) where each member reads its own rows
+    present: "dict[str, Tensor]"  # {m: (n,) bool}, or (K, n)
+    y: "Tensor"  # (n,)
+    index: "Tensor"  # (n,) int64, positions in `Arrays`
+    scored: "Tensor"  # (K, n) float32: 1 where the row enters the member's loss
+    weight: "Tensor"  # (n,) float32
+    graph: "Tensor | None" = None  # (n, n) sparse, or None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the net says about a batch."""
+
+    z: "dict[str, Tensor]"  # {m: (K, n, k)}, zero where absent
+    joint: "Tensor"  # (K, n, k), fused embedding
+    fused: "Tensor"  # (K, n, c), logits or standardised values
+    unimodal: "dict[str, Tensor]"  # {m: (K, n, c)}
+
+    def head(self, name: str) -> "Tensor":
+        """The outputs of one head, "fused" or a modality."""
+        return self.fused if name == FUSED else self.unimodal[name]
+
+
+FUSED = "fused"  # name of the fused head, beside heads named after modalities
+
+Term = Callable[[Outputs, Batch], "tuple[Tensor, Tensor]"]  # mean loss (K,) and the number of rows behind it (K,)
+
+
+@dataclass
+class FitState:
+    """What a strategy may see while a fit runs; the trainer owns and updates it."""
+
+    net: "torch.nn.Module"
+    data: Arrays
+    scored: "Tensor"  # (K, n) float32
+    task: object
+    generator: "torch.Generator"
+    n_epochs: int
+    epoch: int = 0
+    oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "metric/head"
+    signals: dict[str, float] = field(default_factory=dict)  # what the strategy wants in the history

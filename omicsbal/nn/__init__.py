@@ -1,0 +1,1 @@
+"""Nets whose every parameter carries a leading member axis."""
