@@ -1,0 +1,65 @@
+# Needs python3 (3.11 or newer) with venv, and make; everything else is put into .venv by the first command.
+#   make demo    a whole analysis on simulated data, into demo_output/
+#   make test    what CI runs: format, lint, types, tests with the examples in the docstrings, the wheel
+PYTHON ?= python3
+# On a machine that must not download the GPU build: make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+PYTEST_FLAGS ?= -n 2
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Two workers on two cores: a second thread in each would only get in the way.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types unit quick wheel bench constraints clean
+
+help:
+	@grep -E '^#   make' Makefile | cut -c3-
+	@echo "  make lint | types | unit | quick | wheel | bench | constraints | clean"
+
+$(STAMP): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "omicsbal needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "No virtual environment could be made. On Debian: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	@touch $@
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/omicsbal demo --out demo_output
+
+test: lint types unit wheel
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+quick: $(STAMP)
+	$(BIN)/pytest $(PYTEST_FLAGS) -m "not slow"
+
+wheel: $(STAMP)
+	bash tests/wheel_check.sh
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+# After installing something new into .venv on purpose.
+constraints:
+	sed -n '1,/^torch==/p' constraints.txt > constraints.new
+	$(BIN)/python -m pip freeze --exclude-editable --exclude omicsbal --exclude torch >> constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv build dist demo_output .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
