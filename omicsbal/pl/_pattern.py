@@ -1,0 +1,123 @@
+"""Which modalities are present together, in how many rows."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from omicsbal._validate import check_choice
+from omicsbal.pl._panels import finish, panels
+from omicsbal.pl._slots import check_mudata
+from omicsbal.pl._style import FAINT, GREY, INK, dress, head_line, modality_looks, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mudata import MuData
+
+    from omicsbal.pl._panels import Drawn
+
+MOST = 31  # rows of the grid: all patterns of five modalities
+
+
+def pattern(
+    mdata: "MuData",
+    *,
+    modalities: Sequence[str] | None = None,
+    ax: "Axes | None" = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> "Drawn":
+    """Draw which modalities are present together, and in how many rows; no fit is needed.
+
+    Parameters
+    ----------
+    mdata
+        Any MuData.
+    modalities
+        Modalities to look at, by default all of them.
+    ax
+        Axes to draw the bars into; the grid of dots is placed at their left.
+    show
+        Whether to call ``plt.show()``; by default no.
+    return_fig
+        Return the Figure instead of the Axes.
+
+    Returns
+    -------
+    Axes of the bars: one row a pattern, the most frequent on top; a filled dot says that the modality is present.
+    The 31 most frequent patterns are drawn, the title counts the others. ``None`` when shown.
+
+    Raises
+    ------
+    TypeError
+        If `mdata` is not a MuData.
+    KeyError
+        If a modality is unknown.
+
+    Notes
+    -----
+    Presence is what ``mdata.obsmap`` says, never a sum of zero.
+
+    Examples
+    --------
+    >>> import omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=60, random_state=0)
+    >>> ob.pl.pattern(mdata).get_xlabel()
+    'rows'
+    """
+    from omicsbal.pp import modality_pattern
+
+    check_mudata(mdata)
+    names = (
+        list(mdata.mod) if modalities is None else [check_choice("modalities", m, mdata.mod, error=KeyError) for m in modalities]
+    )
+    counts = modality_pattern(mdata, modalities=names).astype(str).value_counts()
+    drawn = counts.iloc[:MOST]
+    width = 0.32 * len(names)
+    (one,) = panels(ax, 1, figsize=(4.2 + width, max(1.6, 0.9 + 0.28 * len(drawn))))
+    _bars(one, drawn, total=int(counts.sum()))
+    _dots(one, drawn, names, width=width / 3.2)
+    rest = counts.iloc[MOST:]
+    more = f"; {len(rest)} rarer patterns ({rest.sum():,} rows) not drawn" if len(rest) else ""
+    plural = "pattern" if len(counts) == 1 else "patterns"
+    head_line(one, f"{len(counts)} {plural} of {len(names)} modalities, n = {counts.sum():,}{more}")
+    return finish([one], show=show, return_fig=return_fig)
+
+
+def _bars(ax: "Axes", counts: pd.Series, *, total: int) -> None:
+    """A bar a pattern with its count and share."""
+    rows = np.arange(len(counts))
+    ax.barh(rows, counts.to_numpy(), color=GREY, height=0.62)
+    for row, count in zip(rows, counts, strict=True):
+        ax.annotate(
+            f"{count:,} ({count / total:.0%})",
+            (count, row),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="x-small",
+        )
+    dress(ax, grid="x")
+    ax.set(xlabel="rows", ylim=(len(counts) - 0.4, -0.6), xlim=(0, 1.3 * counts.max()))
+    ax.xaxis.label.set_size("small")
+    ax.locator_params(axis="x", nbins=4)
+    ax.tick_params(axis="y", left=False, labelleft=False)
+
+
+def _dots(ax: "Axes", counts: pd.Series, names: list[str], *, width: float) -> None:
+    """The grid at the left of the bars: a column a modality, a filled dot where it is present."""
+    looks = modality_looks(names)
+    grid = ax.inset_axes((-width - 0.02, 0, width, 1), sharey=ax)
+    for row, text in enumerate(counts.index):
+        present = [m for m in names if m in str(text).split("+")]
+        columns = [names.index(m) for m in present]
+        grid.scatter(range(len(names)), [row] * len(names), s=32, color=FAINT, zorder=1)
+        grid.plot(
+            [min(columns, default=0), max(columns, default=0)], [row, row], color=INK, linewidth=1 if present else 0, zorder=2
+        )
+        grid.scatter(columns, [row] * len(columns), s=38, color=[looks[m].color for m in present], zorder=3)
+    grid.spines[:].set_visible(False)
+    grid.set_xticks(range(len(names)), shorten(names, 14), rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
+    grid.set_xlim(-0.6, len(names) - 0.4)
+    grid.tick_params(axis="both", length=0, labelleft=False)

@@ -1,0 +1,122 @@
+"""A fitted MuData made by hand: the slots that ob.tl.fit writes, without a fit."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from mudata import MuData
+
+from omicsbal._keys import Keys
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    from matplotlib import pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+def _modalities(rng, n, names, missing):
+    mods = {}
+    for j, name in enumerate(names):
+        rows = np.flatnonzero(rng.random(n) >= (missing if j else 0))
+        obs = pd.DataFrame(index=[f"cell{i}" for i in rows])
+        mods[name] = AnnData(
+            rng.poisson(2, (len(rows), 4)).astype("float32"), obs=obs, var=pd.DataFrame(index=[f"{name}{f}" for f in range(4)])
+        )
+    return mods
+
+
+def _history(rng, names, score, epochs=40):
+    t = np.arange(1, epochs + 1)
+    table = pd.DataFrame({"epoch": t})
+    for j, head in enumerate(["fused", *names]):
+        table[f"loss/{head}"] = (1 + 0.2 * j) * np.exp(-t / (8 + 4 * j)) + 0.1 + rng.normal(0, 0.01, epochs)
+        table[f"oof_{score}/{head}"] = (0.85 - 0.07 * j) * (1 - np.exp(-t / (6 + 3 * j)))
+        table[f"oof_log_loss/{head}"] = 0.4 + 0.1 * j + np.exp(-t / 7)
+    table[f"loss/kd:{names[-1]}"] = 0.3 * np.exp(-t / 9)
+    for j, name in enumerate(names):
+        table[f"signal/weight:{name}"] = 1 + (j - 0.5) * 0.5 * np.tanh(t / 15)
+    table["chosen"] = (t == 31).astype(int)
+    return table
+
+
+def _heads(rng, n, names, score):
+    pairs = [("pool", "pool", ""), ("fused", "network", ""), *[(m, "network", m) for m in names], ("product", "network", "")]
+    pairs += [(f"lr:{m}", "expert", m) for m in names] + [("lr:concat", "expert", "")]
+    heads = pd.DataFrame(pairs, columns=["head", "kind", "modality"])
+    value = np.clip(0.85 - 0.03 * np.arange(len(heads)) + rng.normal(0, 0.02, len(heads)), 0, 1)
+    heads["n"] = n - 17 * heads["modality"].isin(names[1:])
+    for column in {score, "accuracy", "balanced_accuracy"}:
+        heads[column] = value
+    heads["log_loss"], heads["ece"], heads["temperature"] = 1.2 - value, 0.03, 1.1
+    weight = rng.dirichlet(np.full(len(heads) - 1, 0.5))
+    heads["weight"] = [np.nan, *np.where(weight > 0.03, weight, 0)]
+    for column in (score, "log_loss"):
+        heads[f"{column}_low"], heads[f"{column}_high"] = heads[column] - 0.04, heads[column] + 0.04
+    parts = [
+        heads[["head"]].assign(fold=k, **{c: heads[c] + rng.normal(0, 0.02, len(heads)) for c in (score, "log_loss")})
+        for k in range(5)
+    ]
+    return heads, pd.concat(parts, ignore_index=True)
+
+
+def _calibration(rng, heads, n):
+    rows = []
+    for head in heads["head"]:
+        confidence = np.linspace(0.35, 0.99, 10)
+        accuracy = np.clip(confidence + rng.normal(0, 0.04, 10), 0, 1)
+        rows.append(pd.DataFrame({"head": head, "bin": range(10), "confidence": confidence, "accuracy": accuracy, "n": n // 10}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def make_fitted(*, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0):
+    """A MuData as after ob.tl.fit; row 0 is not labelled, a few rows of the other modalities are absent."""
+    rng = np.random.default_rng(seed)
+    names, keys, label = list(names), Keys("omicsbal", "y"), "y"
+    score = "r2" if regression else "macro_f1"
+    mdata = MuData(_modalities(rng, n, names, missing))
+    heads, fold_scores = _heads(rng, n - 1, names, score)
+    uns = {
+        "label_key": label,
+        "task": "regression" if regression else "classification",
+        "metric": score,
+        "modalities": np.array(names),
+    }
+    uns |= {
+        "folds": np.r_[-1, rng.integers(0, 5, n - 1)],
+        "history": _history(rng, names, score),
+        "heads": heads,
+        "fold_scores": fold_scores,
+    }
+    uns["classes"] = np.array([] if regression else list(classes), dtype=object)
+    truth = rng.normal(size=n) if regression else rng.permutation(np.arange(n) % len(classes))
+    if regression:
+        mdata.obs[label] = truth
+        mdata.obs[keys.prediction] = truth + rng.normal(0, 0.5, n)
+        low = mdata.obs[keys.prediction] - 0.82
+        mdata.obsm[keys.interval] = pd.DataFrame({"low": low, "high": low + 1.64}, index=mdata.obs_names)
+    else:
+        guess = np.where(rng.random(n) < 0.8, truth, rng.integers(0, len(classes), n))
+        mdata.obs[label] = pd.Categorical.from_codes(np.r_[-1, truth[1:]], list(classes))
+        mdata.obs[keys.prediction] = pd.Categorical.from_codes(guess, list(classes))
+        mdata.obs[keys.confidence] = rng.random(n)
+        uns["calibration"] = _calibration(rng, heads, n)
+    centre = rng.normal(0, 2.5, (n if regression else len(classes), 8))
+    latent = (centre[truth] if not regression else truth[:, None]) + rng.normal(0, 1, (n, 8))
+    latent[1] = np.nan
+    mdata.obsm[keys.embedding] = latent.astype("float32")
+    for m in names:
+        mdata[m].obsm[keys.embedding] = latent[np.ravel(mdata.obsmap[m]).astype(int) > 0].astype("float32")
+    mdata.uns["omicsbal"] = uns
+    return mdata
+
+
+@pytest.fixture
+def fitted():
+    """The maker, so that a test says which classes and modalities it needs."""
+    return make_fitted
