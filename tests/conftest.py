@@ -60,21 +60,21 @@ def read(data_dir: Path) -> "Callable[[str], MuData]":
 
 
 @pytest.fixture(scope="session")
-def _simulated() -> "Callable[..., MuData]":
-    """Simulated data, made once a session for each set of arguments."""
-    from functools import cache
-
-    from omicsbal.datasets import simulate
-
-    return cache(simulate)
+def _shelf() -> "dict[str, MuData]":
+    """Simulated data made so far in this session, by their arguments."""
+    return {}
 
 
 @pytest.fixture
-def simulated(_simulated: "Callable[..., MuData]") -> "Callable[..., MuData]":
+def simulated(_shelf: "dict[str, MuData]") -> "Callable[..., MuData]":
     """Maker of simulated data, as a copy that the test may spoil: ``simulated(n_obs=120, preset="small")``."""
+    from omicsbal.datasets import simulate
 
     def _make(**options: object) -> "MuData":
-        return _simulated(**options).copy()
+        key = repr(sorted(options.items()))
+        if key not in _shelf:
+            _shelf[key] = simulate(**options)
+        return _shelf[key].copy()
 
     return _make
 
