@@ -1,0 +1,60 @@
+"""Put simulated arrays into a MuData."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from omicsbal.datasets._cells import Cells
+from omicsbal.datasets._emission import Array, Emission
+from omicsbal.datasets._kinds import KINDS, Kind
+from omicsbal.datasets._presets import PRESETS
+from omicsbal.datasets._settings import Settings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+
+def assemble(
+    settings: Settings,
+    emissions: Mapping[str, Emission],
+    cells: Cells,
+    values: Mapping[str, Array],
+    present: Mapping[str, NDArray[np.bool_]],
+    oracles: Mapping[str, Array],
+    truth: dict[str, Any],
+    classes: list[str],
+) -> "MuData":
+    """One AnnData per modality with the cells it was measured in; labels, oracles and truth on the MuData, rows in one order."""
+    from mudata import MuData, set_options
+
+    names = pd.Index([f"cell_{i:0{len(str(settings.n_obs))}d}" for i in range(1, settings.n_obs + 1)])
+    kinds = {name: KINDS[PRESETS[settings.preset].kinds[name]] for name in settings.modalities}
+    mods = {m: _modality(kinds[m], values[m], emissions[m].markers, present[m], names) for m in settings.modalities}
+    with set_options(pull_on_update=False):  # the behaviour of mudata 0.4, without the warning of 0.3
+        mdata = MuData(mods)
+        if not mdata.obs_names.equals(names):
+            mdata = mdata[names].copy()  # the union of unequal modalities comes in an order of its own
+    mdata.obs["cell_type"] = pd.Categorical.from_codes(cells.label, classes)
+    batches = [f"batch_{b}" for b in range(settings.n_batches)]
+    mdata.obs["batch"] = pd.Categorical.from_codes(cells.donor % settings.n_batches, batches)
+    mdata.obs["donor"] = pd.Categorical.from_codes(cells.donor, [f"donor_{d}" for d in range(settings.n_donors)])
+    for subset, logs in oracles.items():
+        mdata.obsm[f"oracle_{subset}"] = pd.DataFrame(logs, index=names, columns=classes)
+    mdata.uns["truth"] = truth
+    return mdata
+
+
+def _modality(kind: Kind, values: Array, markers: NDArray[np.bool_], present: NDArray[np.bool_], names: pd.Index) -> "AnnData":
+    """The rows that have the modality, float32."""
+    from anndata import AnnData
+
+    values = values[present].astype(np.float32)
+    width = max(4, len(str(values.shape[1])))
+    features = [f"{kind.prefix}_{j:0{width}d}" for j in range(1, values.shape[1] + 1)]
+    var = pd.DataFrame({"feature_types": kind.feature_type, "marker": markers}, index=features)
+    return AnnData(csr_matrix(values) if kind.sparse else values, obs=pd.DataFrame(index=names[present]), var=var)

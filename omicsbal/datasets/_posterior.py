@@ -1,0 +1,72 @@
+"""Exact log p(y | x_S) for any subset S of the modalities, and for cells that lack some of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from omicsbal.datasets._emission import Evidence
+from omicsbal.datasets._world import World
+
+Array = NDArray[np.float64]
+TINY = 1e-300  # floor under a probability before its logarithm
+
+
+def log_posterior(world: World, evidence: Mapping[str, Evidence], subset: tuple[str, ...]) -> Array:
+    """log p(y | x_S), (n, n_classes) in nats: log of pi(y) * mean over the nuisance of p(x_S | y, nuisance), normalised."""
+    n = len(next(iter(evidence.values())).loglik)
+    if any(evidence[name].projection is not None for name in subset):
+        log_like = _coupled(world, evidence, subset)
+    else:
+        log_like = np.zeros((n, len(world.prior), world.n_nuisance))
+        for name in subset:
+            log_like += _mix(evidence[name].loglik, world.tables[name])
+    log_joint = np.log(world.prior) + logsumexp(log_like, axis=2)
+    return log_joint - logsumexp(log_joint, axis=1, keepdims=True)
+
+
+def _mix(loglik: Array, table: Array) -> Array:
+    """log sum_s p(s | y, a) p(x | s), (n, n_classes, n_nuisance), up to a constant per row."""
+    like = np.exp(loglik - loglik.max(axis=1, keepdims=True))
+    return np.log(np.maximum(np.tensordot(like, table, axes=(1, 2)), TINY))
+
+
+def _coupled(world: World, evidence: Mapping[str, Evidence], subset: tuple[str, ...]) -> Array:
+    """The same where blocks share Gaussian factors h: sum over tuples of states, h integrated out in closed form.
+
+    With b = sum_m W_m r_m (residuals r_m depend on the states) and G = sum_m W_m W_m', the integral over h ~ N(0, I) is
+    exp(b' (I + G)^-1 b / 2) times a constant.
+    """
+    table = np.ones((len(world.prior), world.n_nuisance, 1))
+    grams = [evidence[name].gram for name in subset]
+    loglik, push = 0.0, 0.0
+    for name in subset:
+        part = evidence[name]
+        n, n_before = len(part.loglik), table.shape[-1]
+        table = (table[..., :, None] * world.tables[name][..., None, :]).reshape(*table.shape[:2], -1)
+        loglik = np.add(np.broadcast_to(loglik, (n, n_before))[:, :, None], part.loglik[:, None, :]).reshape(n, -1)
+        if part.projection is not None:
+            rank = part.projection.shape[-1]
+            held = np.broadcast_to(push, (n, n_before, rank))
+            push = (held[:, :, None, :] + part.projection[:, None, :, :]).reshape(n, -1, rank)
+    precision = np.eye(len(grams[0])) + sum(grams)
+    loglik = loglik + 0.5 * np.einsum("nti,ij,ntj->nt", push, np.linalg.inv(precision), push, optimize=True)
+    return _mix(loglik, table)
+
+
+def oracle(world: World, evidence: Mapping[str, Evidence], present: Mapping[str, NDArray[np.bool_]], subset: tuple[str, ...]) -> Array:
+    """`log_posterior` where a cell that lacks a modality is judged by the rest of the subset, by the prior if nothing is left."""
+    held = np.stack([present[name] for name in subset], axis=1)
+    patterns, which = np.unique(held, axis=0, return_inverse=True)
+    out = np.empty((len(held), len(world.prior)))
+    for code, pattern in enumerate(patterns):
+        rows = which.ravel() == code
+        left = tuple(name for name, here in zip(subset, pattern, strict=True) if here)
+        out[rows] = log_posterior(world, {name: take(evidence[name], rows) for name in subset}, left)
+    return out
+
+
+def take(part: Evidence, rows: NDArray[np.bool_]) -> Evidence:
+    """Evidence of some rows."""
+    return Evidence(part.loglik[rows], None if part.projection is None else part.projection[rows], part.gram)
