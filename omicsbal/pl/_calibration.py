@@ -1,16 +1,16 @@
 """Whether probabilities, or intervals, can be taken at their word."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
 from omicsbal._validate import check_choice
-from omicsbal.pl._panels import finish, panels
+from omicsbal.pl._panels import columns_for, finish, panels
 from omicsbal.pl._slots import Slots, read_slots
-from omicsbal.pl._style import ALARM, FAINT, GREY, FAMILIES, Look, dress, head_line, look_of, modality_looks
+from omicsbal.pl._style import ALARM, FAINT, FAMILIES, GREY, Look, dress, head_line, look_of, modality_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def calibration(
     show: bool | None = None,
     return_fig: bool = False,
 ) -> "Drawn":
-    """Draw how often confident predictions are right; for regression, how often the 90 % interval holds the truth.
+    """Draw how often confident predictions are right; for regression, how often the 90% interval holds the truth.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ def calibration(
 
     Returns
     -------
-    Axes, an array if there are several. Classification: accuracy against mean confidence in bins of equal mass, the diagonal, and at the
-    bottom the rows in each bin (tallest bar = the fullest bin). Regression: true against predicted values with their intervals. ``None`` when shown.
+    Axes, an array if there are several. Classification: accuracy against mean confidence in bins of equal mass,
+    the diagonal, and at the bottom the rows in each bin (tallest bar = the fullest bin). Regression: true against predicted
+    values with their intervals. ``None`` when shown.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def calibration(
     available = list(dict.fromkeys(table["head"].astype(str)))
     usual = [head for head in ("pool", "fused", *looks) if head in available]
     drawn = (usual or available) if heads is None else [check_choice("heads", head, available) for head in heads]
-    columns = min(len(drawn), 4)
+    columns = columns_for(len(drawn), 4)
     size = (0.4 + 2.3 * columns, 0.4 + 2.5 * -(-len(drawn) // columns))
     axes = panels(ax, len(drawn), figsize=size, columns=columns, sharex=True, sharey=True)
     for position, (one, head) in enumerate(zip(axes, drawn, strict=True)):
@@ -132,21 +133,21 @@ def _intervals(ax: "Axes", slots: Slots) -> None:
     ax.vlines(predicted, *interval.T, color=FAINT, linewidth=0.6, alpha=0.3 if many else 0.9, zorder=1, rasterized=many)
     for inside, look, name in ((held, FAMILIES["rna"], "inside"), (~held, Look(ALARM, "X"), "outside")):
         label = f"{name} (n = {inside.sum():,})"
-        options = {"s": 10 if many else 18, "linewidths": 0, "alpha": 0.7, "rasterized": many}
+        options: dict[str, Any] = {"s": 10 if many else 18, "linewidths": 0, "alpha": 0.7, "rasterized": many}
         ax.scatter(predicted[inside], true[inside], color=look.color, marker=look.marker, label=label, zorder=3, **options)
     ax.axline((float(true.mean()),) * 2, slope=1, color=GREY, linestyle=":", linewidth=1, zorder=2)
     dress(ax)
     ax.set_xlabel(f"predicted {slots.keys.label}, out-of-fold", fontsize="small")
     ax.set_ylabel(f"true {slots.keys.label}", fontsize="small")
     ax.legend(
-        title="90 % interval",
+        title="90% interval",
         frameon=False,
         fontsize="x-small",
         title_fontsize="x-small",
         loc="upper left",
         bbox_to_anchor=(1.01, 1),
     )
-    head_line(ax, f"The 90 % interval holds {held.mean():.0%} of n = {len(true):,}{_r2(slots)}")
+    head_line(ax, f"The 90% interval holds {held.mean():.0%} of n = {len(true):,}{_r2(slots)}")
 
 
 def _r2(slots: Slots) -> str:

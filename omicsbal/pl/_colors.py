@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def class_colors(mdata: "MuData", key: str, categories: Sequence[str]) -> list[str]:
-    """A colour a category: those in ``uns[f"{key}_colors"]`` (of the MuData or a modality) if enough, else new ones, written back."""
+    """A colour a category: ``uns[f"{key}_colors"]`` of the MuData or a modality if enough, else new ones; written back."""
     slot = f"{key.replace('/', '_')}_colors"
-    kept = next((holder.uns[slot] for holder in (mdata, *mdata.mod.values()) if slot in holder.uns), [])
+    kept: Sequence[str] = next((holder.uns[slot] for holder in (mdata, *mdata.mod.values()) if slot in holder.uns), [])
     colors = [str(color) for color in kept][: len(categories)]
     if len(colors) < len(categories):
         colors = fresh_colors(len(categories))

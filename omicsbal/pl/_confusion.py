@@ -9,7 +9,7 @@ from omicsbal import _keys
 from omicsbal._validate import problem
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._slots import Slots, read_slots
-from omicsbal.pl._style import head_line, metric_label, shorten
+from omicsbal.pl._style import head_line, metric_label, shorten, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,8 +75,9 @@ def confusion(
         raise ValueError(problem("key_added", expected="the fit of a classification", found=found, do="Use ob.pl.calibration."))
     classes = slots.names(_keys.CLASSES)
     counts = count_pairs(slots, classes)
-    side = 0.9 + max(0.19 if len(classes) > WRITTEN else 0.42, 2.4 / len(classes)) * len(classes)
-    (one,) = panels(ax, 1, figsize=(side + 2.2, side + 1.0))
+    side = max(2.2, (0.2 if len(classes) > WRITTEN else 0.45) * len(classes))
+    names = text_width(shorten(classes), 8)
+    (one,) = panels(ax, 1, figsize=(side + names + 2.0, side + names * (0.75 if len(classes) <= WRITTEN else 1) + 0.8))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     _heat(one, shares if normalize else counts, counts, normalize=normalize)
     _name_classes(one, classes, counts)
@@ -119,7 +120,7 @@ def _heat(ax: "Axes", values: np.ndarray, counts: np.ndarray, *, normalize: bool
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if values[row, column] > 0.55 * most else "black"
             ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize="x-small", color=color)
-    bar = ax.get_figure().colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
     bar.set_label("share of the true class" if normalize else "rows", fontsize="small")
     bar.ax.tick_params(labelsize="x-small", width=0.6)
     bar.outline.set_visible(False)
@@ -127,7 +128,7 @@ def _heat(ax: "Axes", values: np.ndarray, counts: np.ndarray, *, normalize: bool
 
 def _name_classes(ax: "Axes", classes: list[str], counts: np.ndarray) -> None:
     """Class names on both axes, with n on the true one."""
-    size = "small" if len(classes) <= WRITTEN else "x-small" if len(classes) <= 25 else "xx-small"
+    size = "small" if len(classes) <= WRITTEN else "x-small"
     ticks, names = range(len(classes)), shorten(classes)
     tilt = {"rotation": 45, "rotation_mode": "anchor"} if len(classes) <= WRITTEN else {"rotation": 90}
     ax.set_xticks(ticks, names, ha="right" if len(classes) <= WRITTEN else "center", fontsize=size, **tilt)

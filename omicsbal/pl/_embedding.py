@@ -8,9 +8,9 @@ import pandas as pd
 from omicsbal import _keys
 from omicsbal._validate import check_choice, problem
 from omicsbal.pl._colors import class_colors
-from omicsbal.pl._panels import finish, panels
+from omicsbal.pl._panels import columns_for, finish, panels
 from omicsbal.pl._slots import FIT_FIRST, Slots, read_slots
-from omicsbal.pl._style import FAINT, head_line, shorten
+from omicsbal.pl._style import FAINT, head_line, shorten, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omicsbal.pl._panels import AxesLike, Drawn
 
 NUMBERED = 8  # more categories than this are numbered on the points too: no palette keeps so many apart
-LONG = 16  # entries in one column of the legend
+LONG = 17  # entries of the legend beside one panel
 
 
 class Coloring(NamedTuple):
@@ -98,9 +98,11 @@ def embedding(
     spaces = ["fused", *mdata.mod] if asked == "all" else [asked]
     key = slots.keys.label if color is None else color
     coloring = _coloring(mdata, key)
-    columns = min(len(spaces), 3)
-    wide = 1.9 * -(-len(coloring.names) // LONG) if coloring.names else 0.7
-    size = (3.3 * columns + wide, 3.4 * -(-len(spaces) // columns))
+    columns = columns_for(len(spaces), 3)
+    rows_of_panels = -(-len(spaces) // columns)
+    legend_columns = -(-(len(coloring.names) + 1) // (LONG * rows_of_panels))
+    wide = legend_columns * (0.45 + text_width(shorten(coloring.names), 7)) if coloring.names else 0.7
+    size = (3.2 * columns + max(wide, 0.9), 3.3 * rows_of_panels)
     axes = panels(ax, len(spaces), figsize=size, columns=columns)
     for one, space in zip(axes, spaces, strict=True):
         latent = _latent(slots, space)
@@ -108,8 +110,7 @@ def embedding(
         points = BASES[basis](latent[rows], random_state)
         drawn = _scatter(one, points, coloring, rows, random_state)
         _frame(one, basis, f"{space}, n = {len(rows):,}", mdata.n_obs - len(rows))
-    corner = axes[min(columns, len(axes)) - 1]
-    _explain(corner, coloring, key, drawn)
+    _explain(axes, coloring, key, drawn, columns=legend_columns, own=ax is None)
     return finish(axes, show=show, return_fig=return_fig)
 
 
@@ -152,9 +153,8 @@ def _umap(latent: np.ndarray, random_state: int) -> np.ndarray:
         raise ValueError(problem("basis", expected="at least 5 rows for UMAP", found=len(latent), do='Pass basis="pca".'))
     adata = AnnData(latent.astype(np.float32))
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="n_jobs value|.*spectral|.*disconnected", category=UserWarning
-        )  # umap-learn's asides
+        # umap-learn's asides on its own threads and start, about which nothing can be done here
+        warnings.filterwarnings("ignore", message="n_jobs value|.*[Ss]pectral|.*disconnected", category=UserWarning)
         sc.pp.neighbors(adata, n_neighbors=min(15, len(latent) - 1), use_rep="X", random_state=random_state)
         sc.tl.umap(adata, random_state=random_state)
     return adata.obsm["X_umap"]
@@ -165,10 +165,9 @@ def _pca(latent: np.ndarray, random_state: int) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     if min(latent.shape) < 2:
-        found = f"{latent.shape[0]} rows and {latent.shape[1]} columns"
-        raise ValueError(
-            problem("basis", expected="an embedding of at least 2 rows and columns", found=found, do="Fit a wider latent space.")
-        )
+        found = f"{latent.shape[0]} x {latent.shape[1]}"
+        do = "Fit a wider latent space."
+        raise ValueError(problem("basis", expected="an embedding of at least 2 rows and 2 columns", found=found, do=do))
     return PCA(2, svd_solver="full", random_state=random_state).fit_transform(latent)
 
 
@@ -179,7 +178,7 @@ def _scatter(ax: "Axes", points: np.ndarray, coloring: Coloring, rows: np.ndarra
     """Points in random order, so that no group hides another; those without a value first and pale."""
     values = coloring.values[rows]
     valued = values >= 0 if coloring.names else np.isfinite(values)
-    style = {"s": float(np.clip(24_000 / len(rows), 1.5, 18)), "linewidths": 0, "rasterized": len(rows) > 2000}
+    style: dict[str, Any] = {"s": float(np.clip(24_000 / len(rows), 1.5, 18)), "linewidths": 0, "rasterized": len(rows) > 2000}
     if not valued.all():
         ax.scatter(*points[~valued].T, color=FAINT, **style)
     order = np.random.default_rng(random_state).permutation(np.flatnonzero(valued))
@@ -208,13 +207,14 @@ def _frame(ax: "Axes", basis: str, title: str, left_out: int) -> None:
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{basis.upper()} 1", fontsize="small", loc="left")
     ax.set_ylabel(f"{basis.upper()} 2", fontsize="small", loc="bottom")
-    head_line(ax, title + (f" ({left_out:,} absent left out)" if left_out else ""))
+    head_line(ax, title + (f"\n{left_out:,} without it not drawn" if left_out else ""))
 
 
-def _explain(ax: "Axes", coloring: Coloring, key: str, drawn: Any) -> None:
-    """Legend, or colour bar, outside at the right."""
+def _explain(axes: "list[Axes]", coloring: Coloring, key: str, drawn: Any, *, columns: int, own: bool) -> None:
+    """Legend, or colour bar, outside at the right of all panels, or of the last one of the user's."""
+    figure = axes[0].figure
     if not coloring.names:
-        bar = ax.get_figure().colorbar(drawn, ax=ax, shrink=0.7, aspect=18, pad=0.02)
+        bar = figure.colorbar(drawn, ax=axes if own else axes[-1], shrink=0.7, aspect=18, pad=0.02)
         bar.set_label(key, fontsize="small")
         bar.ax.tick_params(labelsize="x-small", width=0.6)
         bar.outline.set_visible(False)
@@ -231,15 +231,15 @@ def _explain(ax: "Axes", coloring: Coloring, key: str, drawn: Any) -> None:
     if (coloring.values < 0).any():
         label = f"no value ({(coloring.values < 0).sum():,})"
         entries.append(Line2D([], [], marker="o", linestyle="", markersize=5, color=FAINT, label=label))
-    ax.legend(
+    place: dict[str, Any] = {"loc": "outside right upper"} if own else {"loc": "upper left", "bbox_to_anchor": (1.02, 1.02)}
+    (figure if own else axes[-1]).legend(
         handles=entries,
         title=key,
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1.02),
+        **place,
         frameon=False,
         fontsize="x-small",
         title_fontsize="small",
-        ncols=-(-len(entries) // LONG),
+        ncols=columns,
         handletextpad=0.2,
         alignment="left",
         borderaxespad=0,

@@ -58,7 +58,8 @@ def history(
 
     Notes
     -----
-    The vertical line marks the epoch whose weights were kept. Signals with different names have different units and so panels of their own.
+    The vertical line marks the epoch whose weights were kept. Signals with different names
+    have different units and so panels of their own.
 
     Examples
     --------
@@ -88,7 +89,9 @@ def history(
 
 def _groups(table: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Panels in order: axis label -> {column: name of its curve}."""
-    losses, scores, signals = {}, {}, {}
+    losses: dict[str, dict[str, str]] = {}
+    scores: dict[str, dict[str, str]] = {}
+    signals: dict[str, dict[str, str]] = {}
     for column in map(str, table.columns):
         group, _, name = column.partition("/")
         if not name or not table[column].notna().any():

@@ -1,6 +1,5 @@
 """Axes in and Axes out: the convention that all figures share."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -8,6 +7,8 @@ import numpy as np
 from omicsbal._validate import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -32,10 +33,13 @@ def panels(ax: "AxesLike | None", n: int, *, figsize: tuple[float, float], colum
     if not all(isinstance(one, Axes) for one in given):
         raise TypeError(problem("ax", expected=wanted, found=type(ax).__name__, do="Pass what plt.subplots returns, or nothing."))
     if len(given) != n:
-        raise ValueError(
-            problem("ax", expected=wanted, found=f"{len(given)} Axes", do=f"Pass {n} Axes, or nothing for a new figure.")
-        )
+        raise ValueError(problem("ax", expected=wanted, found=f"{len(given)} Axes", do="Pass as many, or nothing."))
     return given
+
+
+def columns_for(n: int, most: int) -> int:
+    """Columns of a grid of `n` panels with at most `most` across and its rows about equally full."""
+    return -(-n // -(-n // most))
 
 
 def finish(axes: "list[Axes]", *, show: bool | None, return_fig: bool) -> "Drawn":

@@ -99,8 +99,8 @@ def _bars(ax: "Axes", counts: pd.Series, *, total: int) -> None:
             fontsize="x-small",
         )
     dress(ax, grid="x")
-    ax.set(xlabel="rows", ylim=(len(counts) - 0.4, -0.6), xlim=(0, 1.3 * counts.max()))
-    ax.xaxis.label.set_size("small")
+    ax.set_xlabel("rows", fontsize="small")
+    ax.set(ylim=(len(counts) - 0.4, -0.6), xlim=(0, 1.3 * counts.max()))
     ax.locator_params(axis="x", nbins=4)
     ax.tick_params(axis="y", left=False, labelleft=False)
 

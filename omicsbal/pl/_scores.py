@@ -52,8 +52,9 @@ def scores(
 
     Returns
     -------
-    Axes, one a metric (an array if there are several). Large point: score over all out-of-fold rows; line: 95 % interval over folds;
-    small points: single folds; dotted line: best single modality; bars at the right: weight in the pool. ``None`` when shown.
+    Axes, one a metric (an array if there are several). Large point: score over all out-of-fold rows; line: 95% interval over
+    folds; small points: single folds; dotted line: best single modality; bars at the right: weight in the pool.
+    ``None`` when shown.
 
     Raises
     ------
@@ -85,9 +86,10 @@ def scores(
     for position, (one, name) in enumerate(zip(axes, wanted, strict=True)):
         _forest(one, table, heights, folds, name, looks)
         one.tick_params(axis="y", labelleft=position == 0)
+    _name_groups(axes[0], table, heights)
     _weights(axes[-1], table, heights, looks)
     n_folds = 0 if folds is None else folds["fold"].nunique()
-    intervals = f", 95 % intervals over {n_folds} folds" if any(f"{m}_low" in table for m in wanted) and n_folds else ""
+    intervals = f", 95% intervals over {n_folds} folds" if any(f"{m}_low" in table for m in wanted) and n_folds else ""
     head_line(axes[0], f"Out-of-fold scores, n = {int(table['n'].max()):,}{intervals}")
     return finish(axes, show=show, return_fig=return_fig)
 
@@ -98,7 +100,7 @@ def _arranged(table: pd.DataFrame, *, by: str) -> tuple[pd.DataFrame, np.ndarray
     order = pd.DataFrame({"kind": table["kind"].astype(str).map(rank).fillna(len(rank)), "score": table[by].astype(float)})
     order = order.sort_values(["kind", "score"], ascending=[True, not larger_is_better(by)])
     table = table.loc[order.index].reset_index(drop=True)
-    first = (table["kind"].astype(str) != table["kind"].astype(str).shift()).to_numpy()
+    first = table["kind"].astype(str).ne(table["kind"].astype(str).shift()).to_numpy()
     return table, np.arange(len(table)) + 0.9 * np.cumsum(first)
 
 
@@ -110,24 +112,38 @@ def _forest(
         look = look_of(str(row["head"]), looks)
         if folds is not None and metric in folds:
             single = folds.loc[folds["head"].astype(str) == str(row["head"]), metric].astype(float)
-            ax.scatter(single, [y] * len(single), s=7, color=look.color, alpha=0.35, linewidths=0, zorder=2)
+            ax.scatter(single, [y + 0.28] * len(single), s=7, color=look.color, alpha=0.45, linewidths=0, zorder=2)
         low, high = row.get(f"{metric}_low", np.nan), row.get(f"{metric}_high", np.nan)
-        ax.plot([low, high], [y, y], color=look.color, linewidth=1.6, solid_capstyle="round", zorder=3)
+        ax.plot([low, high], [y, y], color=look.color, linewidth=1.8, solid_capstyle="round", zorder=3)
         filled = look.color if row["kind"] != "expert" else "white"
         ax.scatter([row[metric]], [y], s=44, marker=look.marker, facecolor=filled, edgecolor=look.color, linewidths=1.4, zorder=4)
-    _best_single(ax, table, metric, looks)
+    direction = "" if larger_is_better(metric) else ", lower is better"
+    ax.set_xlabel(f"{metric_label(metric)}{direction}{_best_single(ax, table, metric, looks)}", fontsize="small")
     dress(ax, grid="x")
-    arrow = "" if larger_is_better(metric) else ", lower is better"
-    ax.set_xlabel(f"{metric_label(metric)}{arrow}", fontsize="small")
     ax.set_ylim(heights[-1] + 0.7, 0.0)
     ax.set_yticks(heights, _tick_names(table), fontsize="small")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    for kind in dict.fromkeys(table["kind"].astype(str)):
-        top = heights[(table["kind"].astype(str) == kind).to_numpy()][0]
-        ax.text(
-            0.0, top - 0.5, KINDS.get(kind, kind), transform=ax.get_yaxis_transform(), fontsize="x-small", color=GREY, va="bottom"
-        )
+
+
+def _name_groups(ax: "Axes", table: pd.DataFrame, heights: np.ndarray) -> None:
+    """Headings of the groups above the names of their heads; a group that is one head of the same name needs none."""
+    kinds = table["kind"].astype(str)
+    for kind in dict.fromkeys(kinds):
+        members = (kinds == kind).to_numpy()
+        if table["head"][members].astype(str).tolist() != [kind]:
+            ax.annotate(
+                KINDS.get(kind, kind),
+                (0, heights[members][0] - 0.8),
+                xycoords=ax.get_yaxis_transform(),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize="x-small",
+                fontstyle="italic",
+                color=GREY,
+            )
 
 
 def _tick_names(table: pd.DataFrame) -> list[str]:
@@ -137,16 +153,16 @@ def _tick_names(table: pd.DataFrame) -> list[str]:
     return [head if n == most else f"{head} (n = {int(n):,})" for head, n in pairs]
 
 
-def _best_single(ax: "Axes", table: pd.DataFrame, metric: str, looks: dict[str, Look]) -> None:
-    """Dotted line at the best head of a single modality, named above the panel's lower edge."""
+def _best_single(ax: "Axes", table: pd.DataFrame, metric: str, looks: dict[str, Look]) -> str:
+    """Dotted line at the best head of a single modality; returns the words that explain it."""
     single = table[table["modality"].astype(str).isin(looks) & table[metric].notna()]
     if single.empty:
-        return
+        return ""
     ranked = single.sort_values(metric, ascending=not larger_is_better(metric))
     best, name = ranked[metric].iloc[0], str(ranked["head"].iloc[0])
     color = look_of(name, looks).color
-    ax.axvline(best, color=color, linestyle=":", linewidth=1.3, zorder=1, label=f"best single modality: {name}")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), frameon=False, fontsize="x-small", borderaxespad=0, handlelength=1.5)
+    ax.axvline(best, color=color, linestyle=":", linewidth=1.3, zorder=1)
+    return f"\n(dotted: best single modality, {name})"
 
 
 def _weights(ax: "Axes", table: pd.DataFrame, heights: np.ndarray, looks: dict[str, Look]) -> None:

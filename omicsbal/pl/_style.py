@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ class Look(NamedTuple):
     marker: str
 
 
-# Okabe and Ito's colour-blind safe palette (https://jfly.uni-koeln.de/color/). Its yellow is left to the very end: too pale on white.
+# Okabe and Ito's colour-blind safe palette (https://jfly.uni-koeln.de/color/) and a brown; its yellow is last: pale on white.
 FAMILIES = {"rna": Look("#0072B2", "o"), "atac": Look("#E69F00", "s"), "protein": Look("#009E73", "^")}
 OTHERS = (Look("#CC79A7", "v"), Look("#56B4E9", "P"), Look("#D55E00", "X"), Look("#8C6D31", "p"), Look("#F0E442", "h"))
 ALIASES = {
@@ -29,7 +29,7 @@ ALIASES = {
     "adt": "protein",
     "rppa": "protein",
 }
-JOINT = {"pool": Look(INK, "D"), "fused": Look(INK, "o"), "product": Look(GREY, "d")}
+JOINT = {"pool": Look(INK, "D"), "fused": Look(INK, "o"), "product": Look(GREY, "d"), "concat": Look(GREY, "o")}
 UNKNOWN = Look(GREY, ".")
 
 METRICS = {  # label on an axis, and whether larger is better
@@ -76,12 +76,12 @@ def look_of(name: str, looks: dict[str, Look]) -> Look:
     return UNKNOWN if found is None else {**JOINT, **looks}[found]
 
 
-def dress(ax: "Axes", *, grid: str | None = "both") -> None:
+def dress(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = "both") -> None:
     """Light axes: no top and right spine, pale grid behind the data, small ticks (relative to the user's font size)."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     if grid is not None:
-        ax.grid(True, axis=grid, color=FAINT, linewidth=0.6)
+        ax.grid(visible=True, axis=grid, color=FAINT, linewidth=0.6)
     ax.tick_params(labelsize="small", width=0.6)
     for spine in ax.spines.values():
         spine.set_linewidth(0.6)
@@ -93,8 +93,16 @@ def head_line(ax: "Axes", text: str) -> None:
 
 
 def shorten(names: Iterable[str], most: int = 28) -> list[str]:
-    """Names cut in the middle so that they fit on an axis; left whole if cutting would make two of them equal."""
+    """Names cut in the middle to about `most` characters, or to as many more as keep them apart."""
     names = [str(name) for name in names]
-    front = most // 2
-    cut = [name if len(name) <= most else f"{name[:front]}…{name[-(most - front - 1) :]}" for name in names]
-    return cut if len(set(cut)) == len(set(names)) else names
+    for length in range(most, max(map(len, names), default=0)):
+        front = (length - 1) // 2
+        cut = [name if len(name) <= length else f"{name[:front]}…{name[front + 1 - length :]}" for name in names]
+        if len(set(cut)) == len(set(names)):
+            return cut
+    return names
+
+
+def text_width(names: Iterable[str], size: float) -> float:
+    """Inches that the longest of `names` takes at a font size in points (0.6 of it a character, generous for DejaVu Sans)."""
+    return max((len(str(name)) for name in names), default=0) * 0.6 * size / 72
