@@ -180,11 +180,13 @@ def _scatter(ax: "Axes", points: np.ndarray, coloring: Coloring, rows: np.ndarra
     valued = values >= 0 if coloring.names else np.isfinite(values)
     style: dict[str, Any] = {"s": float(np.clip(24_000 / len(rows), 1.5, 18)), "linewidths": 0, "rasterized": len(rows) > 2000}
     if not valued.all():
-        ax.scatter(*points[~valued].T, color=FAINT, **style)
+        ax.scatter(points[~valued, 0], points[~valued, 1], color=FAINT, **style)
     order = np.random.default_rng(random_state).permutation(np.flatnonzero(valued))
     if not coloring.names:
-        return ax.scatter(*points[order].T, c=values[order], cmap="viridis", **style)
-    drawn = ax.scatter(*points[order].T, color=np.array(coloring.colors, dtype=object)[values[order]].tolist(), **style)
+        return ax.scatter(points[order, 0], points[order, 1], c=values[order], cmap="viridis", **style)
+    drawn = ax.scatter(
+        points[order, 0], points[order, 1], color=np.array(coloring.colors, dtype=object)[values[order]].tolist(), **style
+    )
     if len(coloring.names) > NUMBERED:
         _number(ax, points, values, len(coloring.names))
     return drawn
@@ -207,7 +209,7 @@ def _frame(ax: "Axes", basis: str, title: str, left_out: int) -> None:
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{basis.upper()} 1", fontsize="small", loc="left")
     ax.set_ylabel(f"{basis.upper()} 2", fontsize="small", loc="bottom")
-    head_line(ax, title + (f"\n{left_out:,} without it not drawn" if left_out else ""))
+    head_line(ax, title + (f"\n{left_out:,} absent rows not drawn" if left_out else ""))
 
 
 def _explain(axes: "list[Axes]", coloring: Coloring, key: str, drawn: Any, *, columns: int, own: bool) -> None:

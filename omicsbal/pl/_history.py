@@ -1,5 +1,6 @@
 """Learning curves of one fit."""
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
+GROUP = re.compile("[/:]")  # anndata is about to refuse "/" in the column names of what it writes to h5, so ":" does as well
 LOSS, OOF, SIGNAL = "loss", "oof_", "signal"
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
@@ -93,16 +95,17 @@ def _groups(table: pd.DataFrame) -> dict[str, dict[str, str]]:
     scores: dict[str, dict[str, str]] = {}
     signals: dict[str, dict[str, str]] = {}
     for column in map(str, table.columns):
-        group, _, name = column.partition("/")
-        if not name or not table[column].notna().any():
+        group, *rest = GROUP.split(column, maxsplit=1)
+        if not rest or not table[column].notna().any():
             continue
+        name = rest[0]
         if group == LOSS:
             losses.setdefault("training loss", {})[column] = name
         elif group.startswith(OOF):
             scores.setdefault(f"out-of-fold\n{metric_label(group.removeprefix(OOF))}", {})[column] = name
         elif group == SIGNAL:
-            kind, _, rest = name.partition(":")
-            signals.setdefault(f"signal:\n{kind}", {})[column] = rest or kind
+            kind, _, whose = name.partition(":")
+            signals.setdefault(f"signal:\n{kind}", {})[column] = whose or kind
     return losses | scores | signals
 
 

@@ -31,16 +31,16 @@ def _modalities(rng, n, names, missing):
     return mods
 
 
-def _history(rng, names, score, epochs=40):
+def _history(rng, names, score, sep, epochs=40):
     t = np.arange(1, epochs + 1)
     table = pd.DataFrame({"epoch": t})
     for j, head in enumerate(["fused", *names]):
-        table[f"loss/{head}"] = (1 + 0.2 * j) * np.exp(-t / (8 + 4 * j)) + 0.1 + rng.normal(0, 0.01, epochs)
-        table[f"oof_{score}/{head}"] = (0.85 - 0.07 * j) * (1 - np.exp(-t / (6 + 3 * j)))
-        table[f"oof_log_loss/{head}"] = 0.4 + 0.1 * j + np.exp(-t / 7)
-    table[f"loss/kd:{names[-1]}"] = 0.3 * np.exp(-t / 9)
+        table[f"loss{sep}{head}"] = (1 + 0.2 * j) * np.exp(-t / (8 + 4 * j)) + 0.1 + rng.normal(0, 0.01, epochs)
+        table[f"oof_{score}{sep}{head}"] = (0.85 - 0.07 * j) * (1 - np.exp(-t / (6 + 3 * j)))
+        table[f"oof_log_loss{sep}{head}"] = 0.4 + 0.1 * j + np.exp(-t / 7)
+    table[f"loss{sep}kd:{names[-1]}"] = 0.3 * np.exp(-t / 9)
     for j, name in enumerate(names):
-        table[f"signal/weight:{name}"] = 1 + (j - 0.5) * 0.5 * np.tanh(t / 15)
+        table[f"signal{sep}weight:{name}"] = 1 + (j - 0.5) * 0.5 * np.tanh(t / 15)
     table["chosen"] = (t == 31).astype(int)
     return table
 
@@ -74,7 +74,9 @@ def _calibration(rng, heads, n):
     return pd.concat(rows, ignore_index=True)
 
 
-def make_fitted(*, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0):
+def make_fitted(
+    *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
+):
     """A MuData as after ob.tl.fit; row 0 is not labelled, a few rows of the other modalities are absent."""
     rng = np.random.default_rng(seed)
     names, keys, label = list(names), Keys("omicsbal", "y"), "y"
@@ -89,7 +91,7 @@ def make_fitted(*, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "ata
     }
     uns |= {
         "folds": np.r_[-1, rng.integers(0, 5, n - 1)],
-        "history": _history(rng, names, score),
+        "history": _history(rng, names, score, sep),
         "heads": heads,
         "fold_scores": fold_scores,
     }
