@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy or torch: bit-for-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anndata import AnnData
     from mudata import MuData
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,6 +78,29 @@ def simulated(_shelf: "dict[str, MuData]") -> "Callable[..., MuData]":
         return _shelf[key].copy()
 
     return _make
+
+
+@pytest.fixture
+def write_10x() -> "Callable[[Path, AnnData], None]":
+    """Writer of one AnnData (counts, ``var["feature_types"]``) in the layout of Cell Ranger 3."""
+    import h5py
+    import numpy as np
+    from scipy.sparse import csc_matrix
+
+    def _write(path: "Path", adata: "AnnData") -> None:
+        columns = csc_matrix(np.asarray(adata.to_df(), dtype=np.int32).T)
+        told = {"id": [f"id{i}" for i in range(adata.n_vars)], "name": adata.var_names, "genome": ["GRCh38"] * adata.n_vars}
+        told["feature_type"] = adata.var["feature_types"]
+        with h5py.File(path, "w") as file:
+            matrix = file.create_group("matrix")
+            for key in ("data", "indices", "indptr"):
+                matrix[key] = getattr(columns, key)
+            matrix["shape"] = np.array(columns.shape)
+            matrix["barcodes"] = np.array(adata.obs_names, dtype="S")
+            for key, values in told.items():
+                matrix[f"features/{key}"] = np.array(values, dtype="S")
+
+    return _write
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ DATA_LIBRARIES = {"anndata", "mudata", "muon", "scanpy"}  # tensors below, MuDat
 PICKLES = {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
 UNPICKLERS = {"torch.load", "torch.save", "joblib.load", "joblib.dump"}
 SEEDED = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
-API = ("tl", "pl", "pp", "io")
+API = ("tl", "pl", "pp", "io", "datasets")
 OBJECTS = {"tl": 2}  # tl verbs take the model, then the MuData; the others one object
 
 

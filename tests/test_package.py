@@ -1,5 +1,6 @@
 """The package as a whole: what importing it costs, what it promises in its metadata, and that the promises agree."""
 
+import json
 import os
 import re
 import subprocess
@@ -86,3 +87,22 @@ def test_changelog_has_the_heading_for_moved_numbers(repository):
     parts = (repository / "CHANGELOG.md").read_text().split("\n## ")[1:]
     assert parts
     assert all("### Results change" in part for part in parts), "every version says whether numbers moved"
+
+
+def test_notebooks_are_stored_without_outputs(repository):
+    for notebook in (repository / "tutorials").rglob("*.ipynb"):
+        cells = json.loads(notebook.read_text())["cells"]
+        kept = [c for c in cells if c["cell_type"] == "code" and (c["outputs"] or c["execution_count"])]
+        assert not kept, f"{notebook.name}: {len(kept)} cells with outputs"
+
+
+def test_no_data_or_large_files_in_git(repository):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [repository / name for name in listed.stdout.split("\0") if name and (repository / name).is_file()]
+    assert len(files) > 20
+    heavy = [
+        f.name for f in files if f.stat().st_size > 1_000_000 or f.suffix in {".h5", ".h5ad", ".h5mu", ".npz", ".pt", ".pkl"}
+    ]
+    assert not heavy

@@ -43,3 +43,4 @@ export OMICSBAL_EXPECT="$site" # tests/conftest.py stops if omicsbal comes from 
 "$away/venv/bin/python" -c 'import omicsbal; print("tested:", omicsbal.__file__)'
 # "python -m pytest" would put the current folder on the path; this does not.
 "$away/venv/bin/python" -c 'import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))' -q -n 2 -m "not slow" tests
+"$away/venv/bin/omicsbal" --help >"$away/help.txt"

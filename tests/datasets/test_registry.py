@@ -3,11 +3,12 @@ import functools
 import hashlib
 import http.server
 import threading
+import warnings
 
-import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.sparse import csc_matrix, random_array
+from anndata import AnnData
 
 from omicsbal._validate import OmicsbalWarning
 from omicsbal.datasets import registry
@@ -59,29 +60,6 @@ def write_small(path, simulated):
     """A simulated MuData on disk, and its checksum."""
     simulated(n_obs=60, n_truth=200, random_state=0).write_h5mu(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_10x(path):
-    """A file in the layout of Cell Ranger 3, with two genes of one symbol; returns cells x features."""
-    counts = np.round(random_array((30, 7), density=0.5, rng=np.random.default_rng(0)).toarray() * 9).astype(np.int32)
-    columns = csc_matrix(counts.T)
-    names = ["GENE1", "GENE2", "GENE2", "GENE4", "GENE5", "CD3", "CD4"]
-    kinds = ["Gene Expression"] * 5 + ["Antibody Capture"] * 2
-    with h5py.File(path, "w") as file:
-        matrix = file.create_group("matrix")
-        for key in ("data", "indices", "indptr"):
-            matrix[key] = getattr(columns, key)
-        matrix["shape"] = np.array(columns.shape)
-        matrix["barcodes"] = np.array([f"CELL{i}-1" for i in range(30)], dtype="S")
-        features = matrix.create_group("features")
-        for key, values in {
-            "id": [f"id{i}" for i in range(7)],
-            "name": names,
-            "feature_type": kinds,
-            "genome": ["x"] * 7,
-        }.items():
-            features[key] = np.array(values, dtype="S")
-    return counts
 
 
 def test_every_entry_says_all_that_a_user_must_know():
@@ -146,15 +124,22 @@ def test_a_download_with_another_checksum_is_refused(alone, served, simulated):
         registry.load("small")
 
 
-def test_10x_files_are_read_as_modalities_and_called_unverified(alone, served):
+def test_10x_files_are_read_as_modalities_and_called_unverified(alone, served, write_10x):
     folder, address = served
-    counts = write_10x(folder / "any.h5")
+    counts = np.random.default_rng(0).poisson(1.0, (30, 7))
+    features = pd.DataFrame(index=["GENE1", "GENE2", "GENE2", "GENE4", "GENE5", "CD3", "CD4"])  # two genes of one symbol
+    features["feature_types"] = ["Gene Expression"] * 5 + ["Antibody Capture"] * 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Variable names are not unique")
+        tenx = AnnData(counts, obs=pd.DataFrame(index=[f"CELL{i}-1" for i in range(30)]), var=features)
+    write_10x(folder / "any.h5", tenx)
     alone(url=f"{address}/any.h5")
     with pytest.warns(OmicsbalWarning, match=r"could not be verified"):
         mdata = registry.load("small")
     assert {m: a.shape for m, a in mdata.mod.items()} == {"rna": (30, 5), "prot": (30, 2)}
     assert mdata["rna"].var_names.tolist() == ["GENE1", "GENE2", "GENE2-1", "GENE4", "GENE5"]
     np.testing.assert_array_equal(mdata["rna"].X.toarray(), counts[:, :5])
+    np.testing.assert_array_equal(mdata["prot"].X.toarray(), counts[:, 5:])
 
 
 def test_without_pooch_the_message_says_what_to_install(alone, monkeypatch):
