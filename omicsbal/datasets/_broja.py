@@ -8,13 +8,14 @@ Array = NDArray[np.float64]
 
 def mutual_information(joint: Array) -> float:
     """I(X;Y) in nats of a joint table (n_x, n_y)."""
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    held = joint > 0
-    return float(np.sum(joint[held] * np.log(joint[held] / independent[held])))
+    x, y = np.nonzero(joint)
+    held = joint[x, y]
+    # A sum of logarithms, for a product of two tiny margins may underflow where the joint does not.
+    return float(np.sum(held * (np.log(held) - np.log(joint.sum(axis=1)[x]) - np.log(joint.sum(axis=0)[y]))))
 
 
 def merge_equivalent(joint: Array) -> Array:
-    """Add up the rows of p(x, y) that say the same of y: they are one and the same evidence, and the decomposition is unchanged."""
+    """Add up the rows of p(x, y) that say the same of y: being one evidence, they leave the decomposition unchanged."""
     joint = joint[joint.sum(axis=1) > 0]
     posterior = np.round(joint / joint.sum(axis=1, keepdims=True), 10)
     _, group = np.unique(posterior, axis=0, return_inverse=True)
@@ -23,32 +24,34 @@ def merge_equivalent(joint: Array) -> Array:
     return merged
 
 
-def union_information(joint_1: Array, joint_2: Array, *, tolerance: float = 1e-9, most: int = 5000) -> float:
-    """min I(X1 X2;Y) in nats over all joints with these two pair margins (n_1, n_y) and (n_2, n_y).
+def least_informative(joint_1: Array, joint_2: Array, *, tolerance: float = 1e-8, most: int = 20_000) -> Array:
+    """Joint q(y, x1, x2) of least I(X1 X2;Y) among all with the pair margins (n_1, n_y) and (n_2, n_y), all labels possible.
 
-    Alternates between the mixture r = sum_y p(y) q_y and the nearest q_y to r with the right margins (iterative proportional fitting);
-    `tolerance` in nats bounds the gain of the last hundred rounds.
+    Alternates between the mixture r = sum_y p(y) q_y and the nearest q_y to r with the right margins (iterative proportional
+    fitting, whose result q_y / r is kept as the start of the next round); `tolerance` bounds the margins' error and the change in
+    nats over fifty rounds. Every label must have a positive probability.
     """
     prior = joint_1.sum(axis=0)
     rows, columns = (joint_1 / prior).T[:, :, None], (joint_2 / prior).T[:, None, :]
-    q = rows * columns
-    value = np.inf
-    for turn in range(most):
-        mixture = np.einsum("y,yij->ij", prior, q)
-        q = np.where(q > 0, mixture, 0.0)
-        for _ in range(20):
-            q = q * _ratio(rows, q.sum(axis=2, keepdims=True))
-            q = q * _ratio(columns, q.sum(axis=1, keepdims=True))
-        if turn % 100 == 99:
-            before, value = value, mutual_information((q * prior[:, None, None]).reshape(len(prior), -1).T)
-            if before - value < tolerance:
+    q, value = rows * columns, np.inf
+    weight = np.ones_like(q)
+    for turn in range(1, most + 1):
+        mixture = np.tensordot(prior, q, axes=1)
+        q = mixture * weight
+        for _ in range(3):
+            q *= _ratio(rows, q.sum(axis=2, keepdims=True))
+            q *= _ratio(columns, q.sum(axis=1, keepdims=True))
+        weight = _ratio(q, np.broadcast_to(mixture, q.shape))
+        if turn % 50 == 0:
+            before, value = value, mutual_information((prior * q.T).reshape(-1, len(prior)))
+            if abs(before - value) < tolerance and np.abs(q.sum(axis=2, keepdims=True) - rows).max() < tolerance:
                 break
-    return value
+    return prior[:, None, None] * q
 
 
 def _ratio(wanted: Array, found: Array) -> Array:
     """Factor that corrects a margin; 0 where nothing is wanted."""
-    return np.divide(wanted, found, out=np.zeros(np.broadcast_shapes(wanted.shape, found.shape)), where=found > 0)
+    return np.divide(wanted, found, out=np.zeros(found.shape), where=found > 0)
 
 
 def decompose(joint_1: Array, joint_2: Array, information: float) -> dict[str, float]:
@@ -61,6 +64,7 @@ def decompose(joint_1: Array, joint_2: Array, information: float) -> dict[str, f
     joint_1, joint_2 = merge_equivalent(joint_1), merge_equivalent(joint_2)
     one, two = mutual_information(joint_1), mutual_information(joint_2)
     # The minimum lies between the larger of the two and the whole; numerical dust beyond is cut off.
-    union = float(np.clip(union_information(joint_1, joint_2), max(one, two), max(information, one, two)))
+    union = mutual_information(least_informative(joint_1, joint_2).reshape(joint_1.shape[1], -1).T)
+    union = float(np.clip(union, max(one, two), max(information, one, two)))
     parts = {"redundant": one + two - union, "unique_1": union - two, "unique_2": union - one, "synergistic": information - union}
     return {name: max(0.0, value) for name, value in parts.items()}

@@ -27,8 +27,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a measurement says: log-likelihood by state (n, S) up to a constant, and for dense blocks with shared factors the
-    loadings' projection of the residual (n, S, r) and their Gram matrix (r, r)."""
+    """What a measurement says: log-likelihood by state (n, S), up to a constant.
+
+    Dense blocks with shared factors add the loadings' projection of the residual (n, S, r) and their Gram matrix (r, r).
+    """
 
     loglik: Array
     projection: Array | None = None
@@ -38,7 +40,9 @@ class Evidence:
 class Emission(Protocol):
     """One modality's measurement model; `markers` (J,) says which features depend on the state."""
 
-    markers: NDArray[np.bool_]
+    @property
+    def markers(self) -> NDArray[np.bool_]:
+        """Features that depend on the state."""
 
     def draw(self, rng: Rng, state: IntArray, given: Condition) -> Array:
         """Measure cells: (n, J)."""

@@ -14,7 +14,7 @@ class Design:
     """What an emission model is drawn for."""
 
     n_features: int
-    n_states: int
+    sizes: tuple[int, ...]  # levels of each reading; the state is all of them, the last running fastest
     n_batches: int
     strength: float  # 1 = the state is read almost without error
     depth: float  # multiplies the mean count
@@ -23,13 +23,19 @@ class Design:
 
 
 def _markers(rng: Rng, design: Design, fraction: float) -> tuple[NDArray[np.bool_], Array]:
-    """Marker mask (J,), and signs (S, J): each marker is +1 in half of the states, -1 in the rest, 0 elsewhere."""
-    markers = np.zeros(design.n_features, dtype=bool)
-    markers[rng.permutation(design.n_features)[: max(1, round(fraction * design.n_features))]] = True
-    signs = np.zeros((design.n_states, design.n_features))
-    half = np.where(np.arange(design.n_states) < (design.n_states + 1) // 2, 1.0, -1.0)
-    signs[:, markers] = rng.permuted(np.tile(half[:, None], int(markers.sum())), axis=0)
-    return markers, signs
+    """Marker mask (J,), and signs (S, J) with 0 for other features.
+
+    Each reading has its own markers, as a gene programme would: +1 in half of its levels, -1 in the rest. So what a modality
+    reads of the label is linear in its features, and only what is a secret between modalities is not.
+    """
+    levels = np.stack(np.unravel_index(np.arange(np.prod(design.sizes)), design.sizes), axis=1)
+    chosen = rng.permutation(design.n_features)[: max(len(design.sizes), round(fraction * design.n_features))]
+    signs = np.zeros((len(levels), design.n_features))
+    for place, size in enumerate(design.sizes):
+        own = chosen[place :: len(design.sizes)]
+        half = np.where(np.arange(size) < (size + 1) // 2, 1.0, -1.0)
+        signs[:, own] = rng.permuted(np.tile(half[:, None], len(own)), axis=0)[levels[:, place]]
+    return np.abs(signs).sum(axis=0) > 0, signs
 
 
 def _batch(rng: Rng, design: Design) -> Array:
@@ -38,27 +44,27 @@ def _batch(rng: Rng, design: Design) -> Array:
 
 
 def _rna(rng: Rng, design: Design) -> Emission:
-    """About 2 counts a gene, a seventh of the genes are markers, fold changes of e."""
-    markers, signs = _markers(rng, design, 0.15)
+    """About 2 counts a gene; a quarter of the genes are markers, with fold changes of e ** 1.3."""
+    markers, signs = _markers(rng, design, 0.25)
     base = np.exp(0.8 * rng.standard_normal(design.n_features))
-    mean = 2.0 * design.depth * base / base.mean() * np.exp(0.5 * design.strength * signs)
+    mean = 2.0 * design.depth * base / base.mean() * np.exp(0.65 * design.strength * signs)
     return Counts(markers, mean, np.exp(_batch(rng, design)), theta=3.0)
 
 
 def _atac(rng: Rng, design: Design) -> Emission:
-    """About one fragment in ten peaks, a third of the peaks differ, by a factor of e ** 1.6."""
+    """About one fragment in ten peaks; three peaks in ten differ, by a factor of e ** 1.8."""
     markers, signs = _markers(rng, design, 0.3)
     base = np.exp(0.5 * rng.standard_normal(design.n_features))
-    mean = 0.1 * design.depth * base / base.mean() * np.exp(0.8 * design.strength * signs)
+    mean = 0.1 * design.depth * base / base.mean() * np.exp(0.9 * design.strength * signs)
     return Counts(markers, mean, np.exp(_batch(rng, design)), theta=np.inf)
 
 
 def _protein(rng: Rng, design: Design) -> Emission:
-    """Background of about 10, foreground about eight times that, on in 88 % or 12 % of the cells of a state for markers."""
+    """Background of about 10, foreground about eight times that, on in 92 % or 8 % of the cells of a state for markers."""
     markers, signs = _markers(rng, design, 0.5)
     background = 10.0 * design.depth * np.exp(0.4 * rng.standard_normal(design.n_features))
     foreground = background * 8.0 * np.exp(0.3 * rng.standard_normal(design.n_features))
-    on = np.where(markers, expit_clip(2.0 * design.strength * signs), 0.3)
+    on = np.where(markers, expit_clip(2.5 * design.strength * signs), 0.3)
     return Antibodies(markers, background, foreground, on, np.exp(_batch(rng, design)))
 
 
@@ -68,13 +74,13 @@ def expit_clip(x: Array) -> Array:
 
 
 def _dense(offset: float, spread: float, scale: float, link: str) -> Callable[[Rng, Design], Emission]:
-    """A dense block: a fifth of the features are markers, a state moves them by a third of a noise sd."""
+    """A dense block: a fifth of the features are markers, a state moves them by half a noise sd."""
 
     def build(rng: Rng, design: Design) -> Emission:
         markers, signs = _markers(rng, design, 0.2)
         loadings = 0.3 * rng.standard_normal((design.n_factors, design.n_features))
         offsets = offset + spread * rng.standard_normal(design.n_features)
-        return Dense(markers, 0.35 * design.strength * signs, loadings, _batch(rng, design), offsets, scale, link)
+        return Dense(markers, 0.5 * design.strength * signs, loadings, _batch(rng, design), offsets, scale, link)
 
     return build
 

@@ -38,24 +38,24 @@ def _coupled(world: World, evidence: Mapping[str, Evidence], subset: tuple[str, 
     With b = sum_m W_m r_m (residuals r_m depend on the states) and G = sum_m W_m W_m', the integral over h ~ N(0, I) is
     exp(b' (I + G)^-1 b / 2) times a constant.
     """
-    table = np.ones((len(world.prior), world.n_nuisance, 1))
-    grams = [evidence[name].gram for name in subset]
-    loglik, push = 0.0, 0.0
-    for name in subset:
-        part = evidence[name]
-        n, n_before = len(part.loglik), table.shape[-1]
+    parts = [evidence[name] for name in subset]
+    n = len(parts[0].loglik)
+    rank = max(0 if part.gram is None else len(part.gram) for part in parts)
+    table, loglik = np.ones((len(world.prior), world.n_nuisance, 1)), np.zeros((n, 1))
+    push, precision = np.zeros((n, 1, rank)), np.eye(rank)
+    for name, part in zip(subset, parts, strict=True):
         table = (table[..., :, None] * world.tables[name][..., None, :]).reshape(*table.shape[:2], -1)
-        loglik = np.add(np.broadcast_to(loglik, (n, n_before))[:, :, None], part.loglik[:, None, :]).reshape(n, -1)
-        if part.projection is not None:
-            rank = part.projection.shape[-1]
-            held = np.broadcast_to(push, (n, n_before, rank))
-            push = (held[:, :, None, :] + part.projection[:, None, :, :]).reshape(n, -1, rank)
-    precision = np.eye(len(grams[0])) + sum(grams)
+        loglik = (loglik[:, :, None] + part.loglik[:, None, :]).reshape(n, -1)
+        own = np.zeros((*part.loglik.shape, rank)) if part.projection is None else part.projection
+        push = (push[:, :, None, :] + own[:, None, :, :]).reshape(n, -1, rank)
+        precision = precision if part.gram is None else precision + part.gram
     loglik = loglik + 0.5 * np.einsum("nti,ij,ntj->nt", push, np.linalg.inv(precision), push, optimize=True)
     return _mix(loglik, table)
 
 
-def oracle(world: World, evidence: Mapping[str, Evidence], present: Mapping[str, NDArray[np.bool_]], subset: tuple[str, ...]) -> Array:
+def oracle(
+    world: World, evidence: Mapping[str, Evidence], present: Mapping[str, NDArray[np.bool_]], subset: tuple[str, ...]
+) -> Array:
     """`log_posterior` where a cell that lacks a modality is judged by the rest of the subset, by the prior if nothing is left."""
     held = np.stack([present[name] for name in subset], axis=1)
     patterns, which = np.unique(held, axis=0, return_inverse=True)

@@ -11,7 +11,7 @@ from omicsbal.datasets._world import Table, see
 
 @dataclass(frozen=True)
 class Space:
-    """Classes, nuisance values and modalities that a layout may speak of; the label's binary digits are counted from 0, the lowest."""
+    """Classes, nuisance values and modalities that a layout may speak of; the label's binary digits count from 0, the lowest."""
 
     n_classes: int
     n_nuisance: int
@@ -177,7 +177,6 @@ PRESETS: dict[str, Preset] = {
         _nuisance,
         {"rna": 0.1, "atac": 0.15, "protein": 0.15},
         n_classes=4,
-        n_nuisance=3,
         batch_effect=0.4,
         depth_shared=0.9,
     ),

@@ -53,6 +53,7 @@ def resolve(asked: Mapping[str, Any]) -> Settings:
     n_batches = check_number("n_batches", asked["n_batches"], low=1, integer=True)
     prior = _prior(asked, preset, len(mods))
     shared = asked["shared"]
+    strength = {m: preset.strength.get(m, 1.0) for m in mods}
     synergy = check_number("synergy", _given(asked["synergy"], preset.synergy), low=0, high=1)
     if asked["synergy"] and len(mods) < 2:
         raise ValueError(problem("synergy", expected="0 with one modality", found=synergy, do="Ask for two modalities."))
@@ -63,7 +64,7 @@ def resolve(asked: Mapping[str, Any]) -> Settings:
         prior=prior,
         n_nuisance=preset.n_nuisance or len(prior),
         error=per_modality("error", asked["error"], mods, preset.error, low=0, high=1),
-        strength=per_modality("strength", asked["strength"], mods, {m: preset.strength.get(m, 1.0) for m in mods}, low=0, high=10),
+        strength=per_modality("strength", asked["strength"], mods, strength, low=0, high=10),
         n_features=_n_features(asked["n_features"], mods, preset),
         depth=per_modality("depth", asked["depth"], mods, dict.fromkeys(mods, 1.0), low=0, high=1000, open_low=True),
         missing=per_modality("missing", asked["missing"], mods, dict.fromkeys(mods, 0.0), low=0, high=0.99),
@@ -81,7 +82,7 @@ def resolve(asked: Mapping[str, Any]) -> Settings:
 
 
 def build_world(settings: Settings) -> World:
-    """Turn readings into tables: the preset's layout (or the spread one where `shared` is given), then the secret of `synergy`."""
+    """Turn readings into tables: the preset's layout (or the spread one if `shared` is given), then the secret of `synergy`."""
     mods, n_classes = settings.modalities, len(settings.prior)
     space = Space(n_classes, settings.n_nuisance, mods)
     layout = PRESETS[settings.preset].layout
@@ -89,8 +90,14 @@ def build_world(settings: Settings) -> World:
     if settings.synergy > 0:
         for name, half in zip(mods[:2], (space.key, space.cipher), strict=False):
             reads[name] = [*reads.get(name, []), half(settings.synergy)]
-    shape = (n_classes, settings.n_nuisance)
-    return World(np.array(settings.prior), {m: channel(reads.get(m, []), settings.error[m], shape) for m in mods})
+    # A modality that reads nothing still has two states of its own, at random.
+    noise = np.full((n_classes, settings.n_nuisance, 2), 0.5)
+    reads = {m: reads.get(m) or [noise] for m in mods}
+    return World(
+        prior=np.array(settings.prior),
+        tables={m: channel(reads[m], settings.error[m]) for m in mods},
+        sizes={m: tuple(reading.shape[2] for reading in reads[m]) for m in mods},
+    )
 
 
 def _given(value: Any, default: Any) -> Any:

@@ -22,7 +22,7 @@ def guess(posterior: Array) -> NDArray[np.intp]:
 
 
 def macro_f1(weighted: Array, guesses: NDArray[np.intp]) -> float:
-    """Macro-F1 of guesses where `weighted` (n, n_classes) is the joint probability of row and class; 0 for a class never right."""
+    """Macro-F1 of guesses where `weighted` (n, n_classes) is the joint probability of row and class; 0 where never right."""
     n_classes = weighted.shape[1]
     chosen = np.zeros((len(guesses), n_classes))
     chosen[np.arange(len(guesses)), guesses] = 1

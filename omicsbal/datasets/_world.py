@@ -28,22 +28,21 @@ def see(levels: ArrayLike, n_levels: int, n_nuisance: int, trust: float = 1.0) -
     return trust * np.eye(n_levels)[levels] + (1 - trust) / n_levels
 
 
-def channel(readings: Sequence[Table], error: float, shape: tuple[int, int]) -> Table:
-    """Return the table of all readings together; with probability `error` the state is drawn uniformly instead."""
-    table = np.ones((*shape, 1))
+def channel(readings: Sequence[Table], error: float) -> Table:
+    """Return the table of all readings together, the last running fastest; with probability `error` the state is uniform."""
+    table = np.ones((*readings[0].shape[:2], 1))
     for reading in readings:
-        table = (table[..., :, None] * reading[..., None, :]).reshape(*shape, -1)
-    if not readings:  # a modality that reads nothing still has two states of its own, at random
-        table = np.full((*shape, 2), 0.5)
+        table = (table[..., :, None] * reading[..., None, :]).reshape(*table.shape[:2], -1)
     return (1 - error) * table + error / table.shape[-1]
 
 
 @dataclass(frozen=True)
 class World:
-    """Class prior (n_classes,) and one table per modality."""
+    """Class prior (n_classes,) and one table per modality; `sizes` are the level numbers of the readings that make up a state."""
 
     prior: NDArray[np.float64]
     tables: dict[str, Table]
+    sizes: dict[str, tuple[int, ...]]
 
     @property
     def n_nuisance(self) -> int:

@@ -53,10 +53,10 @@ def simulate(
     n_obs
         Cells, at least 10. By default 600 (150 for `small`): enough for a linear model to learn the strong modality.
     preset
-        Which world. `redundant`: all read the whole label. `unique`: each reads its own part. `xor`: RNA and ATAC say nothing alone
-        and all of it together. `mixed`: all of these at once. `dominant`: RNA strong, ATAC faint but with something of its own.
-        `useless`: protein is noise. `celltype`: the last two types differ in ATAC only. `nuisance`: batch, depth and a hidden
-        variable tie the modalities together without any bearing on the label. `small`: a bulk cohort of three dense blocks
+        Which world. `redundant`: all read the whole label. `unique`: each reads its own part. `xor`: RNA and ATAC say nothing
+        alone and all of it together. `mixed`: all of these at once. `dominant`: RNA strong, ATAC faint but with something of its
+        own. `useless`: protein is noise. `celltype`: the last two types differ in ATAC only. `nuisance`: batch, depth and a
+        hidden variable tie the modalities together without any bearing on the label. `small`: a bulk cohort of three dense blocks
         (`rna`, `meth`, `mirna`). Any argument given below overrides the preset's.
     modalities
         Those of the preset to keep; by default all three.
@@ -65,8 +65,8 @@ def simulate(
     imbalance
         Exponent g of the class sizes c ** -g, c = 1, 2, ...; 0 to 5. 0 is balanced.
     shared
-        Shared against private information, 0 to 1. The label's binary digits are dealt out to the modalities, highest first; every
-        other modality reads a digit correctly with this probability and else at random. Replaces the preset's layout: 0 is
+        Shared against private information, 0 to 1. The label's binary digits are dealt out to the modalities, highest first;
+        every other modality reads a digit correctly with this probability and else at random. Replaces the preset's layout: 0 is
         `unique`, 1 is `redundant`.
     synergy
         0 to 1: probability with which the first two modalities each read their half of a secret about the label (label + key, and
@@ -118,8 +118,8 @@ def simulate(
     -----
     In ``uns["truth"]``:
 
-    - `subsets` (subset, information_nats, information_se, bayes_accuracy, bayes_macro_f1): I(X_S;Y) given size factor and batch, and
-      scores of the oracle's most probable class. The empty subset is called `none`.
+    - `subsets` (subset, information_nats, information_se, bayes_accuracy, bayes_macro_f1): I(X_S;Y) given size factor and batch,
+      and scores of the oracle's most probable class. The empty subset is called `none`.
     - `states`: the same of the hidden states, by finite sums, exact. It bounds `subsets` from above.
     - `shapley` (modality, information_nats, accuracy, state_information_nats, state_accuracy).
     - `need`: class by modality, mean log p(y | all) - log p(y | all but m) in nats.
@@ -142,11 +142,11 @@ def simulate(
     >>> mdata.uns["truth"]["states"].set_index("subset").loc["rna+atac", "bayes_accuracy"].round(3)
     np.float64(0.905)
     """
-    settings = resolve(locals())
+    settings = resolve(locals())  # all arguments, before any other name is bound
     world = build_world(settings)
     streams = partial(stream, settings.random_state)
     emissions = draw_emissions(settings, world)
-    crowd = {"n_donors": settings.n_donors, "n_batches": settings.n_batches}
+    crowd: dict[str, Any] = {"n_donors": settings.n_donors, "n_batches": settings.n_batches}
     crowd |= {"depth_shared": settings.depth_shared, "n_factors": settings.factors}
     cells = draw_cells(world, partial(streams, "cells"), settings.n_obs, **crowd)
     values, evidence = measure(cells, emissions, partial(streams, "cells"))
@@ -163,7 +163,7 @@ def draw_emissions(settings: Settings, world: World) -> dict[str, Emission]:
     for name in settings.modalities:
         design = Design(
             n_features=settings.n_features[name],
-            n_states=world.tables[name].shape[2],
+            sizes=world.sizes[name],
             n_batches=settings.n_batches,
             strength=settings.strength[name],
             depth=settings.depth[name],
