@@ -7,6 +7,7 @@ import pandas as pd
 
 from omicsbal import _keys
 from omicsbal._validate import check_choice, problem
+from omicsbal.pl._bases import BASES
 from omicsbal.pl._colors import class_colors
 from omicsbal.pl._panels import columns_for, finish, panels
 from omicsbal.pl._slots import FIT_FIRST, Slots, read_slots
@@ -142,38 +143,6 @@ def _coloring(mdata: "MuData", key: str) -> Coloring:
     return Coloring(column.cat.codes.to_numpy(), names, class_colors(mdata, key, names))
 
 
-def _umap(latent: np.ndarray, random_state: int) -> np.ndarray:
-    """UMAP by scanpy on an AnnData of its own."""
-    import warnings
-
-    import scanpy as sc
-    from anndata import AnnData
-
-    if len(latent) < 5:
-        raise ValueError(problem("basis", expected="at least 5 rows for UMAP", found=len(latent), do='Pass basis="pca".'))
-    adata = AnnData(latent.astype(np.float32))
-    with warnings.catch_warnings():
-        # umap-learn's asides on its own threads and start, about which nothing can be done here
-        warnings.filterwarnings("ignore", message="n_jobs value|.*[Ss]pectral|.*disconnected", category=UserWarning)
-        sc.pp.neighbors(adata, n_neighbors=min(15, len(latent) - 1), use_rep="X", random_state=random_state)
-        sc.tl.umap(adata, random_state=random_state)
-    return adata.obsm["X_umap"]
-
-
-def _pca(latent: np.ndarray, random_state: int) -> np.ndarray:
-    """First two principal components by scikit-learn."""
-    from sklearn.decomposition import PCA
-
-    if min(latent.shape) < 2:
-        found = f"{latent.shape[0]} x {latent.shape[1]}"
-        do = "Fit a wider latent space."
-        raise ValueError(problem("basis", expected="an embedding of at least 2 rows and 2 columns", found=found, do=do))
-    return PCA(2, svd_solver="full", random_state=random_state).fit_transform(latent)
-
-
-BASES = {"umap": _umap, "pca": _pca}
-
-
 def _scatter(ax: "Axes", points: np.ndarray, coloring: Coloring, rows: np.ndarray, random_state: int) -> Any:
     """Points in random order, so that no group hides another; those without a value first and pale."""
     values = coloring.values[rows]
@@ -209,7 +178,7 @@ def _frame(ax: "Axes", basis: str, title: str, left_out: int) -> None:
     ax.set(xticks=[], yticks=[])
     ax.set_xlabel(f"{basis.upper()} 1", fontsize="small", loc="left")
     ax.set_ylabel(f"{basis.upper()} 2", fontsize="small", loc="bottom")
-    head_line(ax, title + (f"\n{left_out:,} absent rows not drawn" if left_out else ""))
+    head_line(ax, title + (f"\nabsent rows not drawn: {left_out:,}" if left_out else ""))
 
 
 def _explain(axes: "list[Axes]", coloring: Coloring, key: str, drawn: Any, *, columns: int, own: bool) -> None:

@@ -79,9 +79,10 @@ def pattern(
     _bars(one, drawn, total=int(counts.sum()))
     _dots(one, drawn, names, width=width / 3.2)
     rest = counts.iloc[MOST:]
-    more = f"; {len(rest)} rarer patterns ({rest.sum():,} rows) not drawn" if len(rest) else ""
-    plural = "pattern" if len(counts) == 1 else "patterns"
-    head_line(one, f"{len(counts)} {plural} of {len(names)} modalities, n = {counts.sum():,}{more}")
+    more = f"\n{len(rest)} rarer patterns ({rest.sum():,} rows) not drawn" if len(rest) else ""
+    patterns = "1 pattern" if len(counts) == 1 else f"{len(counts)} patterns"
+    of = "1 modality" if len(names) == 1 else f"{len(names)} modalities"
+    head_line(one, f"{patterns} of {of}, n = {counts.sum():,}{more}")
     return finish([one], show=show, return_fig=return_fig)
 
 

@@ -180,4 +180,4 @@ def _weights(ax: "Axes", table: pd.DataFrame, heights: np.ndarray, looks: dict[s
     bars.set_xlim(0, 1.35 * max(float(table["weight"].max()), 1e-9))
     bars.set_xticks([])
     bars.tick_params(axis="y", length=0, labelleft=False)
-    bars.set_xlabel("weight in pool", fontsize="small")
+    bars.set_xlabel("weight in pool", fontsize="small", labelpad=15)  # below the tick labels of the panel, which may reach over

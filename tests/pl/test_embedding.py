@@ -40,8 +40,8 @@ def test_rows_without_embedding_are_left_out_and_counted(fitted):
     absent = int((np.ravel(mdata.obsmap["atac"]) == 0).sum())
     lost = absent + int(np.ravel(mdata.obsmap["atac"])[1] > 0)  # row 1 is NaN wherever it is present
     assert [ax.get_title(loc="left").split(",")[0] for ax in axes] == ["fused", "rna", "atac"]
-    assert axes[0].get_title(loc="left") == "fused, n = 299\n1 absent rows not drawn"
-    assert axes[2].get_title(loc="left") == f"atac, n = {300 - lost}\n{lost} absent rows not drawn"
+    assert axes[0].get_title(loc="left") == "fused, n = 299\nabsent rows not drawn: 1"
+    assert axes[2].get_title(loc="left") == f"atac, n = {300 - lost}\nabsent rows not drawn: {lost}"
     assert points_drawn(axes[0]) == 299 and points_drawn(axes[2]) == 300 - lost
 
 
