@@ -1,0 +1,109 @@
+"""Column moments and principal axes of matrices that may be sparse and stay so."""
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, svds
+
+Matrix = np.ndarray | sp.csr_matrix
+
+_EXACT = 2500  # side up to which an eigendecomposition is exact and takes at most about a second
+_BLOCK = 1000  # rows made dense at a time
+
+
+def as_float32(X: object) -> Matrix:
+    """A CSR matrix or C-contiguous array of float32, without a copy where it is one already."""
+    if sp.issparse(X):
+        X = sp.csr_matrix(X, dtype=np.float32)
+        X.sum_duplicates()
+        return X
+    return np.ascontiguousarray(X, dtype=np.float32)
+
+
+def moments(X: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and population standard deviation (p,) float64 of each column, NaN ignored; NaN where nothing is measured."""
+    if sp.issparse(X):
+        n, p = X.shape
+        known = ~np.isnan(X.data)
+        column, value = X.indices[known], X.data[known].astype(np.float64)
+        count = n - np.bincount(X.indices[~known], minlength=p)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.bincount(column, value, minlength=p) / count
+            stored = np.bincount(column, (value - mean[column]) ** 2, minlength=p)
+            zeros = count - np.bincount(column, minlength=p)
+            return mean, np.sqrt((stored + zeros * mean**2) / count)
+    known = ~np.isnan(X)
+    count = known.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, X, 0).sum(0, dtype=np.float64) / count
+        return mean, np.sqrt((np.where(known, X - mean, 0.0) ** 2).sum(0) / count)
+
+
+def varies(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Which columns vary by more than float32 rounding (p,) bool; False where nothing is measured."""
+    with np.errstate(invalid="ignore"):
+        return (sd > 0) & (sd > 1e-6 * np.abs(mean))
+
+
+def most_variable(sd: np.ndarray, allowed: np.ndarray, n_top: int) -> np.ndarray:
+    """Positions, ascending, of the `n_top` allowed columns with the largest `sd`; ties go to the earlier column."""
+    candidates = np.flatnonzero(allowed)
+    order = np.argsort(-sd[candidates], kind="stable")[:n_top]
+    return np.sort(candidates[order])
+
+
+def principal_axes(Z: Matrix, mean: np.ndarray, n_axes: int) -> np.ndarray:
+    """Orthonormal axes (p, <= n_axes) float32 of largest variance of Z - mean, without forming Z - mean.
+
+    Exact when the shorter side is at most 2,500, else Lanczos from a fixed start. Directions without variance are left out,
+    and signs are fixed (largest loading positive), so that the same rows give the same axes on any machine.
+    """
+    n_axes = min(n_axes, *Z.shape)
+    mean = np.asarray(mean, np.float64)
+    solver = _by_lanczos if min(Z.shape) > _EXACT else _by_gram if Z.shape[0] < Z.shape[1] else _by_covariance
+    variance, axes = solver(Z, mean, n_axes)
+    order = np.argsort(-variance, kind="stable")
+    order = order[variance[order] > 1e-9 * max(variance.max(initial=0), 0)]
+    axes = axes[:, order]
+    top = np.abs(axes).argmax(0)
+    return np.ascontiguousarray(axes * np.sign(axes[top, np.arange(len(order))]), dtype=np.float32)
+
+
+def _by_gram(Z: Matrix, mean: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors of the (n, n) inner products; for few rows and many columns."""
+    Z, n = Z.astype(np.float64), Z.shape[0]
+    G = Z @ Z.T
+    G = G.toarray() if sp.issparse(G) else G
+    along = Z @ mean
+    G = G - along[:, None] - along[None, :] + mean @ mean
+    value, U = scipy.linalg.eigh(G, subset_by_index=[n - n_axes, n - 1])
+    axes = Z.T @ U - np.outer(mean, U.sum(0))
+    return value, axes / np.sqrt(np.maximum(value, np.finfo(float).tiny))
+
+
+def _by_covariance(Z: Matrix, mean: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors of the (p, p) scatter, summed over blocks of rows: faster than sparse products at the density of counts."""
+    n, p = Z.shape
+    scatter = np.zeros((p, p))
+    for start in range(0, n, _BLOCK):
+        block = Z[start : start + _BLOCK]
+        block = (block.toarray() if sp.issparse(block) else block) - mean.astype(np.float32)
+        scatter += block.T @ block
+    return scipy.linalg.eigh(scatter, subset_by_index=[p - n_axes, p - 1])
+
+
+def _by_lanczos(Z: Matrix, mean: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leading singular vectors from products with Z alone."""
+    n, p = Z.shape
+    Zt, mean = Z.T.tocsr() if sp.issparse(Z) else Z.T, mean.astype(np.float32)
+    centred = LinearOperator(
+        (n, p),
+        matvec=lambda v: Z @ v.ravel() - mean @ v.ravel(),
+        rmatvec=lambda v: Zt @ v.ravel() - mean * v.sum(),
+        matmat=lambda V: Z @ V - mean @ V,
+        rmatmat=lambda V: Zt @ V - np.outer(mean, V.sum(0)),
+        dtype=np.float32,
+    )
+    start = np.random.default_rng(0).standard_normal(min(n, p)).astype(np.float32)
+    _, singular, axes = svds(centred, n_axes, v0=start, tol=1e-3)
+    return singular.astype(np.float64) ** 2, axes.T

@@ -1,0 +1,186 @@
+"""What a MuData and a matrix must be before anything is learnt from them; nothing here changes them."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from omicsbal._validate import OmicsbalWarning, listed, nearest, problem
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+COUNT_RECIPES = frozenset({"rna", "atac", "protein"})
+_WHOLE = 0.99  # share of stored values that must be whole: ambient-RNA correction leaves a few fractions
+_LEAVE_OUT = "Leave this modality out with modalities=[...]."
+
+
+def _values(X: Any) -> np.ndarray:
+    """The stored values as a flat array."""
+    return X.data if sp.issparse(X) else np.asarray(X).ravel()
+
+
+def are_counts(X: Any) -> bool:
+    """Whether all values are >= 0 and at least 99 % of the non-zero ones are whole; NaN and all-zero matrices are no counts."""
+    values = _values(X)
+    values = values[values != 0]
+    if not values.size or not np.isfinite(values).all() or values.min() < 0:
+        return False
+    return float(np.mean(np.abs(values - np.rint(values)) < 1e-3)) >= _WHOLE
+
+
+def check_values(name: str, X: Any, *, counts: bool, nan: bool = False) -> Any:
+    """Return X if its values are finite and, with `counts`, whole and not negative; `nan` allows NaN among counts.
+
+    Examples
+    --------
+    >>> check_values("rna", np.array([[1.0, 0.0]]), counts=True)
+    array([[1., 0.]])
+    """
+    values = _values(X)
+    if np.isinf(values).any():
+        n = int(np.isinf(values).sum())
+        raise ValueError(problem(name, expected="finite values", found=f"{n} infinite", do="Set them to NaN or remove them."))
+    if not counts:
+        return X
+    unknown = np.isnan(values)
+    fix = f'Pass recipe={{{name!r}: "dense"}}, or layer={{{name!r}: ...}} with the raw counts.'
+    if unknown.any() and not nan:
+        raise ValueError(problem(name, expected="counts", found=f"{int(unknown.sum())} NaN", do=fix))
+    values = values[~unknown]
+    if values.size and values.min() < 0:
+        raise ValueError(problem(name, expected="counts", found=f"negative values (lowest {values.min():g})", do=fix))
+    if np.any(values) and not are_counts(values):
+        example = values[np.abs(values - np.rint(values)) >= 1e-3][0]
+        raise ValueError(problem(name, expected="counts", found=f"values such as {example:g}", do=fix))
+    return X
+
+
+def check_matrix(name: str, X: Any, recipe: str) -> None:
+    """Refuse a modality that its recipe cannot learn from.
+
+    Parameters
+    ----------
+    name
+        Of the modality; every message names it.
+    X
+        (n, p) sparse matrix or array of the rows to train on.
+    recipe
+        Name of the recipe.
+
+    Raises
+    ------
+    ValueError
+        No features, fewer than two rows, infinite values, no variance; for a counts recipe also NaN, negative or
+        non-integer values.
+
+    Examples
+    --------
+    >>> check_matrix("rna", np.array([[1, 0], [0, 2]]), "rna")
+    """
+    n, p = X.shape
+    if p == 0:
+        raise ValueError(problem(name, expected="features", found="none", do=_LEAVE_OUT))
+    if n < 2:
+        raise ValueError(problem(name, expected="at least two cells to train on", found=n, do=_LEAVE_OUT))
+    check_values(name, X, counts=recipe in COUNT_RECIPES)
+    if not _has_variance(X):
+        found = "the same values in every cell"
+        raise ValueError(problem(name, expected="features that vary", found=found, do=_LEAVE_OUT))
+
+
+def _has_variance(X: Any) -> bool:
+    """Whether any column takes two values, NaN aside."""
+    if sp.issparse(X):
+        X = sp.csc_matrix(X)
+        low, high = X.min(0), X.max(0)
+        return bool(np.any(low.toarray() != high.toarray()))
+    X = np.asarray(X)
+    known = ~np.isnan(X) if X.dtype.kind == "f" else np.ones(X.shape, bool)
+    lowest, highest = np.where(known, X, np.inf).min(0), np.where(known, X, -np.inf).max(0)
+    return bool(np.any(highest > lowest))
+
+
+def check_mdata(mdata: Any, *, modalities: Sequence[str] | None = None) -> "MuData":
+    """Return a usable MuData; an AnnData is wrapped as the one modality of a new one.
+
+    Parameters
+    ----------
+    mdata
+        MuData, or AnnData.
+    modalities
+        Names that must be there; all of them when None.
+
+    Returns
+    -------
+    `mdata` itself, or the MuData around an AnnData.
+
+    Raises
+    ------
+    TypeError
+        Neither MuData nor AnnData.
+    KeyError
+        Unknown modality.
+    ValueError
+        No cells, no modalities, a modality without features, repeated cell names, or repeated feature names in a modality.
+
+    Warns
+    -----
+    OmicsbalWarning
+        An AnnData was wrapped.
+    """
+    from anndata import AnnData
+    from mudata import MuData
+
+    if isinstance(mdata, AnnData):
+        mdata = _wrap(mdata)
+    if not isinstance(mdata, MuData):
+        todo = "Build one with omicsbal.io.from_anndatas or from_dataframes."
+        raise TypeError(problem("mdata", expected="a MuData", found=type(mdata).__name__, do=todo))
+    if getattr(mdata, "axis", 0) != 0:
+        found = f"axis={mdata.axis} (shared features)"
+        raise ValueError(problem("mdata", expected="shared cells, axis=0", found=found, do="Build it with axis=0."))
+    names = list(mdata.mod) if modalities is None else list(modalities)
+    for m in names:
+        if m not in mdata.mod:
+            raise KeyError(problem("modalities", expected="modalities of the MuData", found=repr(m), do=nearest(m, mdata.mod)))
+    if not names or mdata.n_obs == 0:
+        found = "no modalities" if not names else "no cells"
+        raise ValueError(problem("mdata", expected="cells and modalities", found=found, do="Check how it was subset."))
+    _check_names("mdata", mdata.obs_names, "cell")
+    for m in names:
+        _check_names(m, mdata.mod[m].obs_names, "cell")
+        _check_names(m, mdata.mod[m].var_names, "feature")
+        if mdata.mod[m].n_vars == 0:
+            raise ValueError(problem(m, expected="features", found="none", do=_LEAVE_OUT))
+    return mdata
+
+
+def _check_names(where: str, names: Any, what: str) -> None:
+    """Refuse repeated names."""
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
+        kind = "obs" if what == "cell" else "var"
+        fix = f"Call .{kind}_names_make_unique() on the modality" + (", then mdata.update()." if what == "cell" else ".")
+        raise ValueError(problem(where, expected=f"unique {what} names", found=f"repeated {listed(twice, 3)}", do=fix))
+
+
+def _wrap(adata: Any) -> "MuData":
+    """A MuData around one AnnData, named by its feature type."""
+    from mudata import MuData
+
+    from .recipes import choose_recipe
+
+    name = "rna"
+    if "feature_types" in adata.var:
+        kind = choose_recipe("", np.ones((1, 1)), adata.var["feature_types"])[0]
+        name = kind if kind in COUNT_RECIPES else name
+    warnings.warn(
+        f"`mdata`: expected a MuData; found an AnnData, taken as MuData({{{name!r}: adata}}). "
+        "Results are written to that MuData: build it yourself to keep them.",
+        OmicsbalWarning,
+        stacklevel=4,
+    )
+    return MuData({name: adata})
