@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import problem
+from omicsbal._validate import listed, problem
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._slots import Slots, read_slots
 from omicsbal.pl._style import head_line, metric_label, shorten, text_width
@@ -57,7 +57,7 @@ def confusion(
     KeyError
         If there are no predictions, because ``ob.tl.fit`` has not been run.
     ValueError
-        If the label is a number, or the MuData has other rows than the one that was fitted.
+        If the label is a number, or the MuData has other rows or other classes than the one that was fitted.
 
     Examples
     --------
@@ -87,16 +87,21 @@ def confusion(
 
 def count_pairs(slots: Slots, classes: list[str]) -> np.ndarray:
     """(c, c) int: numbers of training rows by true and predicted class."""
+    from omicsbal.pp.folds import MERGED
+
     rows = slots.trained()
     predicted = pd.Series(slots.column("obs", slots.keys.prediction)).astype(str).to_numpy()[rows]
     true = slots.truth().astype(str).to_numpy()[rows]
     codes_true, codes_predicted = (pd.Index(classes).get_indexer(values) for values in (true, predicted))
-    merged = [code for code, name in enumerate(classes) if name.endswith("(merged)")]
-    if merged:  # classes with few rows were trained as this one
-        codes_true[codes_true < 0] = merged[0]
-    known = (codes_true >= 0) & (codes_predicted >= 0)
+    if MERGED in classes:  # classes with few rows were trained as this one
+        codes_true[codes_true < 0] = classes.index(MERGED)
+    for codes, values, what in ((codes_true, true, slots.keys.label), (codes_predicted, predicted, slots.keys.prediction)):
+        if (codes < 0).any():
+            found = listed(pd.unique(values[codes < 0]))
+            do = "Run ob.tl.fit again if the column was changed since."
+            raise ValueError(problem(what, expected="only classes of the fit on its training rows", found=found, do=do))
     counts = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(counts, (codes_true[known], codes_predicted[known]), 1)
+    np.add.at(counts, (codes_true, codes_predicted), 1)
     return counts
 
 

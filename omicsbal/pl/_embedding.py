@@ -98,7 +98,8 @@ def embedding(
     asked = check_choice("modality", "fused" if modality is None else modality, choices, error=KeyError)
     spaces = ["fused", *mdata.mod] if asked == "all" else [asked]
     key = slots.keys.label if color is None else color
-    coloring = _coloring(mdata, key)
+    is_class = key == slots.keys.label and slots.entries.get(_keys.TASK) == "classification"
+    coloring = _coloring(mdata, key, is_class=is_class)
     columns = columns_for(len(spaces), 3)
     rows_of_panels = -(-len(spaces) // columns)
     legend_columns = -(-(len(coloring.names) + 1) // (LONG * rows_of_panels))
@@ -130,12 +131,12 @@ def _latent(slots: Slots, space: str) -> np.ndarray:
     return latent
 
 
-def _coloring(mdata: "MuData", key: str) -> Coloring:
-    """Values of a column of obs: categories with colours, or numbers."""
+def _coloring(mdata: "MuData", key: str, *, is_class: bool) -> Coloring:
+    """Values of a column of obs: categories with colours (for a class also where it is a number), or numbers."""
     from omicsbal.pp.labels import find_label
 
     column = find_label(mdata, key)
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    if not is_class and pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return Coloring(column.to_numpy(float), [], [])
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("string").astype("category")

@@ -44,6 +44,13 @@ def test_merged_classes_count_as_the_class_they_were_trained_as(fitted):
     np.testing.assert_array_equal(ob.pl.confusion(mdata, normalize=False).images[0].get_array(), counts)
 
 
+def test_a_label_changed_since_the_fit_is_refused(fitted):
+    mdata = fitted()
+    mdata.obs["y"] = mdata.obs["y"].cat.rename_categories({"NK": "natural killer"})
+    with pytest.raises(ValueError, match="natural killer"):
+        ob.pl.confusion(mdata)
+
+
 def test_tick_labels_do_not_overlap(fitted):
     names = [f"a rather long name of a cell type, number {i}" for i in range(40)]
     ax = ob.pl.confusion(fitted(n=400, classes=names))

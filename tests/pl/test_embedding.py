@@ -81,6 +81,13 @@ def test_numbers_get_a_colour_bar_and_many_classes_numbers(fitted):
     assert "omicsbal_confidence_colors" not in mdata.uns
 
 
+def test_classes_that_are_numbers_are_classes_still(fitted):
+    mdata = fitted(classes=("0", "1"))
+    mdata.obs["y"] = mdata.obs["y"].cat.codes.replace(-1, 0)
+    ob.pl.embedding(mdata, basis="pca")
+    assert list(mdata.uns["y_colors"]) == ["#0072B2", "#E69F00"]
+
+
 def test_legend_lies_beside_the_panels(fitted):
     axes = ob.pl.embedding(fitted(n=200, classes=[f"long name of type {i}" for i in range(19)]), basis="pca", modality="all")
     figure = axes[0].figure
