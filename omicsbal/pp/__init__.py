@@ -2,6 +2,7 @@
 
 from .align import match_features, matrix_of, modality_pattern, per_modality, presence, take_features
 from .checks import check_matrix, check_mdata
+from .describe import describe, describe_text
 from .folds import make_folds, rare_classes
 from .labels import find_groups, find_label
 from .recipes import RECIPES, Recipe, choose_recipe
@@ -12,6 +13,8 @@ __all__ = [
     "check_matrix",
     "check_mdata",
     "choose_recipe",
+    "describe",
+    "describe_text",
     "find_groups",
     "find_label",
     "make_folds",

@@ -47,13 +47,12 @@ class AtacRecipe(Recipe):
         self.n_components = n_components
 
     def _learn(self, X: Matrix) -> None:
-        d = _COMPONENTS if self.n_components == "auto" else check_number("n_components", self.n_components, low=1, integer=True)
         X = sp.csr_matrix(X)
         n, p = X.shape
         opened = np.bincount(X.indices[X.data > 0], minlength=p)
         self.idf_ = (np.where(opened > 0, n / np.maximum(opened, 1), 0)).astype(np.float32)
         A = self._tfidf(X)
-        axes = principal_axes(A, np.zeros(p), min(d + 1, max(min(n, p) - 1, 2)))
+        axes = principal_axes(A, np.zeros(p), self.width(n, p) + 1)
         # A lone component is all there is: better depth than nothing.
         axes = axes[:, 1:] if axes.shape[1] > 1 else axes
         Z = A @ axes
@@ -61,6 +60,10 @@ class AtacRecipe(Recipe):
         kept = sd > 1e-6 * sd.max(initial=0)
         self.components_ = np.ascontiguousarray(axes[:, kept] / sd[kept], dtype=np.float32)
         self.offset_ = (Z.mean(0, dtype=np.float64)[kept] / sd[kept]).astype(np.float32)
+
+    def width(self, n: int, p: int) -> int:
+        d = _COMPONENTS if self.n_components == "auto" else check_number("n_components", self.n_components, low=1, integer=True)
+        return min(d, max(min(n, p) - 2, 1))
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         return (self._tfidf(sp.csr_matrix(X)) @ self.components_ - self.offset_) * np.float32(self.gain_)

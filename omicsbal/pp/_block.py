@@ -13,22 +13,22 @@ _WIDE = 200  # columns that many rows train on without trouble
 _MANY_ROWS_COMPONENTS = 100
 
 
+def block_width(n: int, p: int, n_components: int | Literal["auto"] | None) -> int:
+    """Columns that a block of n rows and p columns is narrowed to; p itself where it is kept as it is."""
+    if n_components is None or (n_components == "auto" and n > _FEW_ROWS and p <= _WIDE):
+        return p
+    if n_components == "auto":
+        d = n - 1 if n <= _FEW_ROWS else _MANY_ROWS_COMPONENTS
+    else:
+        d = check_number("n_components", n_components, low=1, integer=True)
+    return p if d >= p else min(d, n - 1)
+
+
 def block_axes(Z: np.ndarray, n_components: int | Literal["auto"] | None) -> np.ndarray:
     """Axes (p, d) float32 for the centred block Z (n, p); (p, 0) means keep the columns as they are."""
     n, p = Z.shape
-    whole = np.zeros((p, 0), np.float32)
-    if n_components is None:
-        return whole
-    if n_components == "auto":
-        if n <= _FEW_ROWS:
-            d = n - 1
-        elif p > _WIDE:
-            d = _MANY_ROWS_COMPONENTS
-        else:
-            return whole
-    else:
-        d = check_number("n_components", n_components, low=1, integer=True)
-    return whole if d >= p else principal_axes(Z, Z.mean(0, dtype=np.float64), min(d, n - 1))
+    d = block_width(n, p, n_components)
+    return np.zeros((p, 0), np.float32) if d == p else principal_axes(Z, Z.mean(0, dtype=np.float64), d)
 
 
 def project(Z: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from omicsbal._validate import check_number
 
-from ._block import block_axes, project, standardise
+from ._block import block_axes, block_width, project, standardise
 from ._linear import Matrix, moments, most_variable, varies
 from ._recipe import Recipe
 
@@ -63,6 +63,9 @@ class DenseRecipe(Recipe):
         mean, sd = moments(filled)
         self.mean_, self.scale_ = mean.astype(np.float32), sd.astype(np.float32)
         self.components_ = block_axes(standardise(filled, self.mean_, self.scale_, _CLIP), self.n_components)
+
+    def width(self, n: int, p: int) -> int:
+        return block_width(n, min(p, self.n_top), self.n_components)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         kept = self._kept(X)

@@ -1,17 +1,19 @@
 """Column moments and principal axes of matrices that may be sparse and stay so."""
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, svds
 
-Matrix = np.ndarray | sp.csr_matrix
+Matrix: TypeAlias = Any  # np.ndarray or sp.csr_matrix; scipy ships no types
 
 _EXACT = 2500  # side up to which an eigendecomposition is exact and takes at most about a second
 _BLOCK = 1000  # rows made dense at a time
 
 
-def as_float32(X: object) -> Matrix:
+def as_float32(X: Matrix) -> Matrix:
     """A CSR matrix or C-contiguous array of float32, without a copy where it is one already."""
     if sp.issparse(X):
         X = sp.csr_matrix(X, dtype=np.float32)

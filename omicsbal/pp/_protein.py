@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from ._block import block_axes, project, standardise
+from ._block import block_axes, block_width, project, standardise
 from ._linear import Matrix, moments, varies
 from ._recipe import Recipe
 
@@ -50,6 +50,9 @@ class ProteinRecipe(Recipe):
         self.columns_ = np.flatnonzero(varies(mean, sd))
         self.mean_, self.scale_ = mean[self.columns_].astype(np.float32), sd[self.columns_].astype(np.float32)
         self.components_ = block_axes(standardise(C[:, self.columns_], self.mean_, self.scale_, _CLIP), self.n_components)
+
+    def width(self, n: int, p: int) -> int:
+        return block_width(n, p, self.n_components)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         C = _clr(X, missing)[:, self.columns_]

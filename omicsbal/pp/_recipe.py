@@ -137,6 +137,22 @@ class Recipe(TransformerMixin, BaseEstimator):
         return recipe
 
     @abstractmethod
+    def width(self, n: int, p: int) -> int:
+        """Columns to expect from n training rows with p varying features; fewer where the features depend on each other.
+
+        Parameters
+        ----------
+        n
+            Training rows, at least 2.
+        p
+            Features that vary.
+
+        Returns
+        -------
+        The most columns that `transform` can give.
+        """
+
+    @abstractmethod
     def _learn(self, X: Matrix) -> None:
         """Set the fitted attributes from checked training rows."""
 

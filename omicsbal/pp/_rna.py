@@ -58,13 +58,16 @@ class RnaRecipe(Recipe):
         self.columns_ = most_variable(sd, varies(mean, sd), self.n_top)
         self.mean_ = (mean[self.columns_] / sd[self.columns_]).astype(np.float32)
         self.scale_ = sd[self.columns_].astype(np.float32)
+        Z = self._scale(L)
+        # Clipping moves the means a little; the axes are those of what is projected.
+        self.components_ = principal_axes(Z, moments(Z)[0], self.width(n, len(self.columns_)))
+
+    def width(self, n: int, p: int) -> int:
         if self.n_components == "auto":
             d = n - 1 if n <= _FEW_ROWS else _MANY_ROWS_COMPONENTS
         else:
             d = check_number("n_components", self.n_components, low=1, integer=True)
-        Z = self._scale(L)
-        # Clipping moves the means a little; the axes are those of what is projected.
-        self.components_ = principal_axes(Z, moments(Z)[0], min(d, max(n - 1, 1), len(self.columns_)))
+        return min(d, n - 1, p, self.n_top)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         L = self._log(sp.csr_matrix(X), _DEPTH * self.share_[~missing].sum() if missing.any() else _DEPTH)

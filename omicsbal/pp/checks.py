@@ -131,14 +131,7 @@ def check_mdata(mdata: Any, *, modalities: Sequence[str] | None = None) -> "MuDa
     OmicsbalWarning
         An AnnData was wrapped.
     """
-    from anndata import AnnData
-    from mudata import MuData
-
-    if isinstance(mdata, AnnData):
-        mdata = _wrap(mdata)
-    if not isinstance(mdata, MuData):
-        todo = "Build one with omicsbal.io.from_anndatas or from_dataframes."
-        raise TypeError(problem("mdata", expected="a MuData", found=type(mdata).__name__, do=todo))
+    mdata = as_mdata(mdata)
     if getattr(mdata, "axis", 0) != 0:
         found = f"axis={mdata.axis} (shared features)"
         raise ValueError(problem("mdata", expected="shared cells, axis=0", found=found, do="Build it with axis=0."))
@@ -156,6 +149,19 @@ def check_mdata(mdata: Any, *, modalities: Sequence[str] | None = None) -> "MuDa
         if mdata.mod[m].n_vars == 0:
             raise ValueError(problem(m, expected="features", found="none", do=_LEAVE_OUT))
     return mdata
+
+
+def as_mdata(mdata: Any) -> "MuData":
+    """Return a MuData, an AnnData wrapped as one with a warning; refuse anything else with a TypeError."""
+    from anndata import AnnData
+    from mudata import MuData
+
+    if isinstance(mdata, AnnData):
+        return _wrap(mdata)
+    if isinstance(mdata, MuData):
+        return mdata
+    todo = "Build one with omicsbal.io.from_anndatas or from_dataframes."
+    raise TypeError(problem("mdata", expected="a MuData", found=type(mdata).__name__, do=todo))
 
 
 def _check_names(where: str, names: Any, what: str) -> None:
@@ -181,6 +187,6 @@ def _wrap(adata: Any) -> "MuData":
         f"`mdata`: expected a MuData; found an AnnData, taken as MuData({{{name!r}: adata}}). "
         "Results are written to that MuData: build it yourself to keep them.",
         OmicsbalWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return MuData({name: adata})
