@@ -20,7 +20,7 @@ PICKLES = {"pickle", "dill", "cloudpickle", "shelve", "marshal"}
 UNPICKLERS = {"torch.load", "torch.save", "joblib.load", "joblib.dump"}
 SEEDED = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "Philox"}
 API = ("tl", "pl", "pp", "io", "datasets")
-OBJECTS = {"tl": 2}  # tl verbs take the model, then the MuData; the others one object
+OBJECTS = {"tl": 2, "pp": 3}  # tl verbs take the model, then the MuData; pp has building blocks on pairs and triples; others one
 
 
 def place(parts: list[str]) -> tuple[int, str]:
@@ -160,6 +160,8 @@ def public(path: str, tree: ast.Module, told: set[str] | None = None) -> Iterato
         positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
         if len(positional) > OBJECTS.get(folder, 1):
             yield f"{node.name}: {positional} can be passed by position"
+        if node.args.defaults:
+            yield f"{node.name}: an option (an argument with a default) can be passed by position"
         if "Examples\n-----" not in doc:
             yield f"{node.name}: no example"
         explained = {word.strip(" ,*") for line in doc.splitlines() if line[:1] not in ("", " ") for word in line.split(",")}
@@ -243,6 +245,7 @@ EXAMPLE = "\n    Examples\n    --------\n    >>> 1\n    1\n    '''\n"
         (seeded, "nn/net.py", "torch.manual_seed(0)"),
         (public, "pl/_fit.py", VERB.replace("mdata, *, l", "mdata, l") + EXAMPLE),
         (public, "tl/_fit.py", VERB + "    '''\n"),
+        (public, "tl/_fit.py", VERB.replace("mdata, *, label_key", "mdata, label_key=None") + EXAMPLE),
         (public, "pp/_fit.py", VERB.replace("    label_key\n", "") + EXAMPLE),
     ],
 )
