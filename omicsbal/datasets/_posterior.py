@@ -10,16 +10,21 @@ from omicsbal.datasets._emission import Evidence
 from omicsbal.datasets._world import World
 
 Array = NDArray[np.float64]
+MOST_ENTRIES = 500_000  # of rows times state tuples at once, a few tens of MB
 TINY = 1e-300  # floor under a probability before its logarithm
 
 
 def log_posterior(world: World, evidence: Mapping[str, Evidence], subset: tuple[str, ...]) -> Array:
     """log p(y | x_S), (n, n_classes) in nats: log of pi(y) * mean over the nuisance of p(x_S | y, nuisance), normalised."""
     n = len(next(iter(evidence.values())).loglik)
+    log_like = np.zeros((n, len(world.prior), world.n_nuisance))
     if any(evidence[name].projection is not None for name in subset):
-        log_like = _coupled(world, evidence, subset)
+        n_tuples = int(np.prod([world.tables[name].shape[2] for name in subset]))
+        step = max(1, MOST_ENTRIES // n_tuples)
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            log_like[rows] = _coupled(world, {name: take(evidence[name], rows) for name in subset}, subset)
     else:
-        log_like = np.zeros((n, len(world.prior), world.n_nuisance))
         for name in subset:
             log_like += _mix(evidence[name].loglik, world.tables[name])
     log_joint = np.log(world.prior) + logsumexp(log_like, axis=2)
@@ -67,6 +72,6 @@ def oracle(
     return out
 
 
-def take(part: Evidence, rows: NDArray[np.bool_]) -> Evidence:
+def take(part: Evidence, rows: NDArray[np.bool_] | slice) -> Evidence:
     """Evidence of some rows."""
     return Evidence(part.loglik[rows], None if part.projection is None else part.projection[rows], part.gram)

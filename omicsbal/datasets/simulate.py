@@ -98,7 +98,7 @@ def simulate(
     Returns
     -------
     MuData
-        A cell that lacks a modality is not in that AnnData. Counts are integers in float32 (CSR for `rna` and `atac`).
+        A cell that lacks a modality is not in that AnnData (rows are then in mudata's order: go by name). Counts are integers in float32 (CSR for `rna` and `atac`).
 
         - ``obs``: `cell_type`, `batch`, `donor`, all categorical. Class sizes are the expected ones, rounded.
         - ``mod[m].var``: `feature_types`; `marker`, whether the feature depends on the state.
