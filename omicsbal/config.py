@@ -1,6 +1,7 @@
 """Settings of the net and of the loop: typed, checked once, each default written here and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from omicsbal._validate import check_number
 
@@ -23,6 +24,11 @@ class NetConfig:
         Add a linear map beside each MLP, so that a ridge-like model is inside the family: on bulk cohorts of about a
         hundred rows and thousands of features it is the better half.
 
+    Raises
+    ------
+    ValueError, TypeError
+        A number outside its range.
+
     Examples
     --------
     >>> NetConfig(width=32).width
@@ -32,7 +38,7 @@ class NetConfig:
     width: int = 64
     depth: int = 2
     latent: int = 32
-    dropout: float = 0.3
+    dropout: float = 0.5
     linear_route: bool = True
 
     def __post_init__(self) -> None:
@@ -40,14 +46,71 @@ class NetConfig:
             check_number(name, getattr(self, name), low=1, integer=True)
         check_number("dropout", self.dropout, low=0, high=0.99)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Settings by name."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Settings of the training loop."""
+    """Settings of the loop.
 
-    max_epochs: int = 150
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    Parameters
+    ----------
+    max_epochs
+        Longest training; the epoch that is kept is chosen out-of-fold. None: as many as make about `max_steps` steps.
+    max_steps
+        Optimiser steps that None stands for: enough for the cosine schedule to settle on a few hundred rows, and no more on many.
+    batch_size
+        Rows a step; None: an eighth of the rows, within 32 and 256.
+    learning_rate
+        Peak of the cosine schedule, above 0.
+    weight_decay
+        Decoupled decay per unit of learning rate (AdamW), at least 0.
+    route_decay
+        The same for the linear route, which on raw features overfits sooner.
+    evaluations
+        How often, at most, the out-of-fold rows are scored during training.
+    n_members
+        R, members that train on every row and predict new ones; 0 leaves that to the fold members.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A number outside its range.
+
+    Examples
+    --------
+    >>> FitConfig(batch_size=64).schedule(n_rows=640)
+    (64, 80)
+    """
+
+    max_epochs: int | None = None
+    max_steps: int = 800
     batch_size: int | None = None
-    eval_every: int = 3
-    patience: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 1.0
+    route_decay: float = 10.0
+    evaluations: int = 25
+    n_members: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), low=1, integer=True)
+        check_number("max_steps", self.max_steps, low=1, integer=True)
+        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
+        check_number("weight_decay", self.weight_decay, low=0)
+        check_number("route_decay", self.route_decay, low=0)
+        check_number("evaluations", self.evaluations, low=1, integer=True)
+        check_number("n_members", self.n_members, low=0, integer=True)
+
+    def schedule(self, n_rows: int) -> tuple[int, int]:
+        """Batch size and number of epochs for `n_rows` training rows."""
+        size = self.batch_size or min(max(n_rows // 8, 32), 256)
+        steps = max(1, round(n_rows / size))
+        return size, self.max_epochs or max(1, -(-self.max_steps // steps))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Settings by name."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Balancing strategies by name, and a table of them."""

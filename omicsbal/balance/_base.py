@@ -1,0 +1,59 @@
+"""The strategy contract: what may be decided while a fit runs, and when."""
+
+from torch import Tensor, nn
+
+from omicsbal._types import FUSED, Batch, FitState, Outputs
+
+
+class Strategy(nn.Module):
+    """Base of all balancing strategies; every hook is optional and does nothing by default.
+
+    A strategy weighs named loss terms and edits gradients. It never steps the optimiser and never loops over epochs. It does not
+    know the member axis: tensors have shape ``(..., n, k)``, losses ``(...)``. Being a module, parameters it makes in `setup` are
+    trained with the net's. What it decides goes to ``state.signals["name:modality"]`` and from there into the history.
+
+    Attributes
+    ----------
+    fused, unimodal
+        Which heads get a loss. Heads without one are neither trained nor reported.
+    """
+
+    fused: bool = True
+    unimodal: bool = True
+
+    def setup(self, state: FitState) -> None:
+        """Once, before the optimiser is built: make parameters, keep snapshots of the initial weights."""
+
+    def start_epoch(self, state: FitState) -> None:
+        """Before each epoch: read ``state.oof`` (newest out-of-fold metrics), set weights, freeze, re-initialise."""
+
+    def passes(self, state: FitState, names: list[str]) -> list[list[str]]:
+        """The terms of each optimiser step of a batch; one step with all of them unless an alternating method says otherwise."""
+        return [names]
+
+    def features(self, state: FitState, z: dict[str, Tensor], batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Edit embeddings in training; returns them and the presence that the fusion is to see."""
+        return z, batch.present
+
+    def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        """Further named terms: ``{name: (mean loss, rows)}``, both of shape ``(...)``."""
+        return {}
+
+    def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
+        """One weight a term, a number or a tensor of shape ``(...)``; a term that is not named weighs 1."""
+        return {}
+
+    def backward(self, state: FitState, losses: dict[str, Tensor], weights: dict[str, Tensor | float]) -> None:
+        """Fill ``.grad``: by default one backward pass through the weighted sum.
+
+        Summing over members keeps their gradients apart, since no parameter is shared.
+        """
+        sum((weights.get(name, 1.0) * loss).sum() for name, loss in losses.items()).backward()
+
+    def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
+        """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""
+        return None
+
+    def heads(self, modalities: list[str]) -> list[str]:
+        """Names of the heads that are trained."""
+        return [FUSED] * self.fused + list(modalities) * self.unimodal

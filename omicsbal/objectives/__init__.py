@@ -1,0 +1,1 @@
+"""Tasks and the named loss terms made from them."""

@@ -1,0 +1,135 @@
+"""From blocks to a predictor: the net through the loop, the experts beside it, the pools on top."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from omicsbal._types import Arrays, Outputs
+from omicsbal.balance._base import Strategy
+from omicsbal.config import FitConfig, NetConfig
+from omicsbal.nn.net import MultiOmicsNet
+from omicsbal.objectives.supervised import supervised_terms
+from omicsbal.train.alignment import align, spaces
+from omicsbal.train.experts import fit_experts
+from omicsbal.train.forward import all_members, head_arrays, out_of_fold
+from omicsbal.train.members import Members
+from omicsbal.train.outcome import Outcome
+from omicsbal.train.pooling import Pooler, Raw
+from omicsbal.train.predictor import Pattern, Predictor
+from omicsbal.train.trainer import Judge, train
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A predictor and what is known of its training rows without ever having trained on them."""
+
+    predictor: Predictor
+    predictions: dict[str, np.ndarray]  # {head: (n, c)}, calibrated, cross-fitted; NaN where a head is silent
+    embeddings: dict[str, np.ndarray]  # {"fused" or m: (n, k)}
+    history: list[dict[str, float]]
+    chosen_epoch: int
+
+
+def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping[str, np.ndarray]) -> Judge:
+    """Criterion: the outcome's, averaged over the trained heads; metrics: the first one and the log-loss of each head."""
+
+    def judge(outputs: Outputs) -> tuple[float, dict[str, float]]:
+        values, metrics = [], {}
+        for head, raw in head_arrays(outputs, heads).items():
+            rows = present.get(head, np.ones(len(y), dtype=bool))
+            prediction = outcome.link(raw[0][rows])
+            values.append(outcome.criterion(y[rows], prediction))
+            scores = outcome.scores(y[rows], prediction)
+            metrics |= {f"oof_{name}/{head}": scores[name] for name in (outcome.metric, "log_loss")}
+        return float(np.mean(values)), metrics
+
+    return judge
+
+
+def fit_predictor(
+    data: Arrays,
+    folds: np.ndarray,
+    outcome: Outcome,
+    strategy: Strategy,
+    *,
+    net: NetConfig,
+    config: FitConfig,
+    random_state: int,
+    experts: bool = True,
+    checkpoint: Any = None,
+    progress: Callable[..., None] | None = None,
+) -> Fit:
+    """Fit everything on training rows.
+
+    Parameters
+    ----------
+    data
+        Labelled rows, every one with at least one modality.
+    folds
+        (n,) fold of each row.
+    outcome
+        What the label asks for.
+    strategy
+        A fresh one.
+    net, config
+        Shapes and loop settings.
+    random_state
+        Seeds the one generator behind weights, dropout, minibatches and the strategy's draws.
+    experts
+        Fit linear experts beside the net.
+    checkpoint, progress
+        See `omicsbal.train.trainer.train`.
+    """
+    y = data.y.cpu().numpy()
+    present = {m: p.cpu().numpy() for m, p in data.present.items()}
+    generator = torch.Generator(device=data.y.device).manual_seed(random_state)
+    members = Members(folds=folds, n_full=config.n_members)
+    module = MultiOmicsNet(
+        {m: x.shape[1] for m, x in data.x.items()}, outcome.task.n_out, members=members.total, config=net, generator=generator
+    )
+    trained = strategy.heads(list(data.x))
+    run = train(
+        module,
+        strategy,
+        data,
+        members,
+        task=outcome.task,
+        terms=supervised_terms(trained, outcome.task),
+        judge=judge_by(outcome, trained, y, present),
+        config=config,
+        generator=generator,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    blocks = {m: x.cpu().numpy() for m, x in data.x.items()}
+    linear, held_out = fit_experts(blocks, present, y, folds, outcome) if experts else ({}, {})
+    predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear)
+
+    def raw_for(pattern: Pattern) -> Raw:
+        seen = head_arrays(out_of_fold(module, strategy, data, members, only=pattern), [h for h in trained if h in predictor.able(pattern)])
+        return {h: outcome.link(v[0]) for h, v in seen.items()} | {h: held_out[h] for h in predictor.able(pattern) if h in linear}
+
+    pooler = Pooler(predictor, raw_for, y, present, folds)
+    predictions = pooler.cross_fitted()
+    pooler.settle()
+    predictor.alignment = align(module, strategy, data, members)
+    return Fit(predictor, predictions, held_out_embeddings(predictor, data), run.rows, run.best_epoch)
+
+
+def held_out_embeddings(predictor: Predictor, data: Arrays) -> dict[str, np.ndarray]:
+    """Each training row as the fold member that never saw it embeds it, in the common space."""
+    folds = predictor.members.folds
+    found: dict[str, np.ndarray] = {}
+    start = 0
+    for outputs in all_members(predictor.net, predictor.strategy, data):
+        stop = start + outputs.joint.shape[1]
+        rows = np.arange(stop - start)
+        for name, z in spaces(outputs).items():
+            moved = predictor.alignment.move(name, z.cpu().numpy(), slice(None))[folds[start:stop], rows]
+            here = data.present[name][start:stop].cpu().numpy() if name in data.present else np.ones(len(rows), dtype=bool)
+            found.setdefault(name, np.full((len(folds), moved.shape[1]), np.nan, dtype=np.float32))[start:stop][here] = moved[here]
+        start = stop
+    return found

@@ -1,0 +1,74 @@
+"""Forward passes without training: out-of-fold for the training rows, averaged over members for new rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omicsbal._types import FUSED, Arrays, Outputs
+from omicsbal.balance._base import Strategy
+from omicsbal.nn.net import MultiOmicsNet
+from omicsbal.train.members import Members
+
+CHUNK = 4096  # rows a forward pass: bounds memory at members x CHUNK x width floats a layer
+
+
+def outputs_of(net: MultiOmicsNet, strategy: Strategy, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Outputs:
+    """One pass, with the strategy's own fusion where it has one."""
+    outputs = net(x, present)
+    fused = strategy.fuse(outputs, dict(present))
+    return outputs if fused is None else Outputs(outputs.z, outputs.joint, fused, outputs.unimodal)
+
+
+def _visible(data: Arrays, only: frozenset[str] | None) -> dict[str, Tensor]:
+    """Presence with all but the modalities in `only` hidden."""
+    return {m: p if only is None or m in only else torch.zeros_like(p) for m, p in data.present.items()}
+
+
+@torch.no_grad()
+def out_of_fold(
+    net: MultiOmicsNet, strategy: Strategy, data: Arrays, members: Members, *, only: frozenset[str] | None = None
+) -> Outputs:
+    """Each row as seen by the fold member that never trained on it: Outputs with a leading axis of length 1.
+
+    Each fold member reads its own rows, so this costs one pass over the data and not K.
+    """
+    net.eval()
+    table, valid = members.held_out()
+    extra = np.zeros((members.n_full, table.shape[1]), dtype=np.int64)  # all-row members hold nothing out; their rows are dropped
+    rows = torch.from_numpy(np.concatenate([table, extra])).to(data.y.device)
+    present = _visible(data, only)
+    parts = [
+        outputs_of(net, strategy, {m: v[r] for m, v in data.x.items()}, {m: p[r] for m, p in present.items()})
+        for r in rows.split(CHUNK, dim=1)
+    ]
+    source, target = torch.from_numpy(valid).to(rows.device), torch.from_numpy(table[valid]).to(rows.device)
+
+    def gather(pieces: list[Tensor]) -> Tensor:
+        values = torch.cat(pieces, 1)[: members.n_folds][source]
+        return torch.empty_like(values).index_copy_(0, target, values).unsqueeze(0)
+
+    return Outputs(
+        z={m: gather([p.z[m] for p in parts]) for m in net.modalities},
+        joint=gather([p.joint for p in parts]),
+        fused=gather([p.fused for p in parts]),
+        unimodal={m: gather([p.unimodal[m] for p in parts]) for m in net.modalities},
+    )
+
+
+@torch.no_grad()
+def all_members(net: MultiOmicsNet, strategy: Strategy, data: Arrays, *, only: frozenset[str] | None = None) -> list[Outputs]:
+    """Outputs of every member on every row, chunk by chunk."""
+    net.eval()
+    present = _visible(data, only)
+    starts = range(0, len(data), CHUNK)
+    return [
+        outputs_of(net, strategy, {m: v[i : i + CHUNK] for m, v in data.x.items()}, {m: p[i : i + CHUNK] for m, p in present.items()})
+        for i in starts
+    ]
+
+
+def head_arrays(outputs: Outputs, heads: list[str]) -> dict[str, np.ndarray]:
+    """Raw outputs ``{head: (K, n, c)}`` as float64 numpy arrays."""
+    return {h: (outputs.fused if h == FUSED else outputs.unimodal[h]).double().cpu().numpy() for h in heads}

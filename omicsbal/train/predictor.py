@@ -1,0 +1,135 @@
+"""Heads, experts and pools together: what turns arrays of any availability into predictions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from omicsbal._types import FUSED, Arrays
+from omicsbal._validate import check_choice
+from omicsbal.balance._base import Strategy
+from omicsbal.nn.net import MultiOmicsNet
+from omicsbal.train.alignment import Alignment
+from omicsbal.train.experts import Expert
+from omicsbal.train.forward import all_members, head_arrays
+from omicsbal.train.members import Members
+from omicsbal.train.outcome import Outcome
+
+POOL, PRODUCT = "pool", "product"
+Pattern = frozenset[str]  # modalities that a row has
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Weights of the heads that can speak for one availability pattern."""
+
+    heads: tuple[str, ...]
+    temperatures: np.ndarray  # (H,)
+    weights: np.ndarray  # (H,) or (H + 1,): as the outcome's `pool_weights` gives them
+    n: int  # rows behind the weights
+
+
+def row_patterns(present: Mapping[str, np.ndarray]) -> dict[Pattern, np.ndarray]:
+    """Rows (positions) of each availability pattern, the empty one included."""
+    names, table = list(present), np.stack(list(present.values()), 1)
+    unique, code = np.unique(table, axis=0, return_inverse=True)
+    return {frozenset(m for m, here in zip(names, row, strict=True) if here): np.flatnonzero(code == i) for i, row in enumerate(unique)}
+
+
+@dataclass
+class Predictor:
+    """Everything fitted, on arrays; knows neither MuData nor feature names."""
+
+    net: MultiOmicsNet
+    strategy: Strategy
+    members: Members
+    outcome: Outcome
+    trained: tuple[str, ...]  # heads of the net that had a loss
+    experts: dict[str, Expert]
+    temperatures: dict[str, float] = field(default_factory=dict)
+    pools: dict[Pattern, Pool] = field(default_factory=dict)
+    alignment: Alignment | None = None
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names, in the order of the net."""
+        return self.net.modalities
+
+    @property
+    def head_names(self) -> list[str]:
+        """What `predict` takes as `head`."""
+        return [POOL, *self.trained, PRODUCT, *self.experts]
+
+    def needs(self, head: str) -> Pattern:
+        """Modalities without which a head is silent; the fused head speaks for any."""
+        if head in self.experts:
+            return frozenset(self.experts[head].modalities)
+        return frozenset() if head == FUSED else frozenset({head})
+
+    def able(self, pattern: Pattern) -> list[str]:
+        """Heads and experts that can speak where exactly `pattern` is present."""
+        return [h for h in (*self.trained, *self.experts) if self.needs(h) <= pattern] if pattern else []
+
+    def witnesses(self, pattern: Pattern) -> list[str]:
+        """One head a modality: the net's own, else the expert; what the product multiplies."""
+        heads = {m: m if m in self.trained else f"{self.outcome.expert_prefix}:{m}" for m in self.modalities if m in pattern}
+        return [h for h in heads.values() if h in self.trained or h in self.experts]
+
+    def raw_heads(self, data: Arrays, pattern: Pattern) -> dict[str, np.ndarray]:
+        """Uncalibrated predictions ``{head: (n, c)}`` of rows that all have `pattern`, the rest hidden."""
+        able = self.able(pattern)
+        parts = all_members(self.net, self.strategy, data, only=pattern)
+        networks = [h for h in able if h in self.trained]
+        chunks = [head_arrays(p, networks) for p in parts]
+        found = {h: self.outcome.average(self.outcome.link(np.concatenate([c[h] for c in chunks], 1)[self.members.deployed])) for h in networks}
+        blocks = {m: data.x[m].cpu().numpy() for m in pattern}
+        return found | {h: self.outcome.link(self.experts[h].raw(blocks)) for h in able if h in self.experts}
+
+    def combine(self, head: str, raw: Mapping[str, np.ndarray], pattern: Pattern) -> np.ndarray | None:
+        """One calibrated prediction (n, c) from uncalibrated ones; None where the head cannot speak for the pattern."""
+        if head == POOL and pattern in self.pools:
+            pool = self.pools[pattern]
+            stack = np.stack([self.outcome.soften(raw[h], t) for h, t in zip(pool.heads, pool.temperatures, strict=True)])
+            return self.outcome.pool(stack, pool.weights)
+        soft = {h: self.outcome.soften(raw[h], self.temperatures[h]) for h in self.able(pattern)}
+        if head in (POOL, PRODUCT):
+            speakers = self.witnesses(pattern) or [h for h in soft if h == FUSED]
+            return self.outcome.product(np.stack([soft[h] for h in speakers])) if speakers else None
+        return soft.get(head)
+
+    def predict(self, data: Arrays, *, head: str = POOL) -> np.ndarray:
+        """Predictions (n, c); NaN where the head cannot speak for what a row has."""
+        check_choice("head", head, self.head_names)
+        result = np.full((len(data), self.outcome.task.n_out), np.nan)
+        for pattern, rows in row_patterns({m: p.cpu().numpy() for m, p in data.present.items()}).items():
+            part = subset(data, rows)
+            values = self.combine(head, self.raw_heads(part, pattern), pattern) if self.able(pattern) else None
+            if values is not None:
+                result[rows] = values
+        return result
+
+    def embed(self, data: Arrays) -> dict[str, np.ndarray]:
+        """Aligned embeddings ``{"fused" or m: (n, k) float32}``, mean of the deployed members; NaN where nothing is present."""
+        parts = [self.alignment.apply(p, self.members.deployed) for p in all_members(self.net, self.strategy, data)]
+        z = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        here = {m: p.cpu().numpy() for m, p in data.present.items()}
+        return {name: np.where((here[name] if name in here else np.any(list(here.values()), 0))[:, None], v, np.nan) for name, v in z.items()}
+
+
+def subset(data: Arrays, rows: np.ndarray) -> Arrays:
+    """Some rows of the arrays."""
+    index = torch.from_numpy(rows).to(data.y.device)
+    return Arrays(
+        {m: v[index] for m, v in data.x.items()}, {m: p[index] for m, p in data.present.items()}, data.y[index], data.weight[index]
+    )
+
+
+def wanted_patterns(modalities: Iterable[str], seen: Iterable[Pattern], *, most: int = 5) -> list[Pattern]:
+    """Patterns that get a pool of their own: every subset of up to `most` modalities; above that, those seen, singles and drop-ones."""
+    names = list(modalities)
+    if len(names) <= most:
+        return [frozenset(m for j, m in enumerate(names) if i >> j & 1) for i in range(1, 2 ** len(names))]
+    whole = frozenset(names)
+    patterns = [*seen, whole, *(frozenset({m}) for m in names), *(whole - {m} for m in names)]
+    return [p for p in dict.fromkeys(patterns) if p]

@@ -1,0 +1,163 @@
+"""The loop. It knows nets, terms and hooks; it does not know which strategy it runs."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omicsbal._types import Arrays, Batch, FitState, Outputs, Term
+from omicsbal.balance._base import Strategy
+from omicsbal.config import FitConfig
+from omicsbal.nn.net import MultiOmicsNet
+from omicsbal.train.batches import shuffled
+from omicsbal.train.forward import out_of_fold
+from omicsbal.train.members import Members
+
+Judge = Callable[[Outputs], tuple[float, dict[str, float]]]  # out-of-fold outputs -> value to minimise, metrics by name
+
+
+@dataclass
+class Run:
+    """All that changes while a loop runs, and so all that a checkpoint must hold."""
+
+    net: MultiOmicsNet
+    strategy: Strategy
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    epoch: int = 0  # epochs finished
+    rows: list[dict[str, float]] = field(default_factory=list)  # history, a row an epoch
+    oof: dict[str, float] = field(default_factory=dict)
+    best_value: float = math.inf
+    best_epoch: int = 0
+    best: list[Tensor] = field(default_factory=list)  # parameters at the best epoch
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Net first, then the strategy's own."""
+        return [*self.net.parameters(), *self.strategy.parameters()]
+
+    def keep(self, value: float) -> None:
+        """Remember the parameters as they are."""
+        self.best_value, self.best_epoch = value, self.epoch
+        self.best = [p.detach().clone() for p in self.parameters()]
+
+    @torch.no_grad()
+    def restore_best(self) -> None:
+        """Go back to the epoch that was kept."""
+        for p, kept in zip(self.parameters(), self.best, strict=True):
+            p.copy_(kept)
+
+
+def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate."""
+    routes = {id(p) for encoder in net.encoders if encoder.route is not None for p in encoder.route.parameters()}
+    groups = [
+        {"params": [p for p in net.parameters() if id(p) not in routes], "weight_decay": config.weight_decay},
+        {"params": [p for p in net.parameters() if id(p) in routes], "weight_decay": config.route_decay},
+        {"params": list(strategy.parameters()), "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+
+
+def check_finite(losses: Mapping[str, Tensor], epoch: int) -> None:
+    """Stop at the first loss that is not a number, and say which."""
+    for name, loss in losses.items():
+        if not torch.isfinite(loss).all():
+            msg = (
+                f"loss term {name!r} became {loss.detach().flatten().tolist()} in epoch {epoch + 1}. Nothing was written. "
+                "Lower FitConfig(learning_rate=...), or look at the modality's values with ob.pp.describe(mdata)."
+            )
+            raise FloatingPointError(msg)
+
+
+def step(run: Run, state: FitState, batch: Batch, terms: Mapping[str, Term]) -> dict[str, Tensor]:
+    """All optimiser steps of one batch; returns the last value of each loss, (K,)."""
+    seen: dict[str, Tensor] = {}
+    for names in run.strategy.passes(state, list(terms)):
+        z, visible = run.strategy.features(state, run.net.encode(batch.x, batch.present), batch)
+        outputs = run.net.decode(z, visible)
+        fused = run.strategy.fuse(outputs, visible)
+        if fused is not None:
+            outputs = Outputs(outputs.z, outputs.joint, fused, outputs.unimodal)
+        losses = {name: terms[name](outputs, batch)[0] for name in names}
+        losses |= {name: mean for name, (mean, _) in run.strategy.terms(state, outputs, batch).items()}
+        check_finite(losses, state.epoch)
+        run.optimizer.zero_grad()
+        run.strategy.backward(state, losses, run.strategy.weights(state, losses, outputs, batch))
+        run.optimizer.step()
+        seen |= {name: loss.detach() for name, loss in losses.items()}
+    return seen
+
+
+def train(
+    net: MultiOmicsNet,
+    strategy: Strategy,
+    data: Arrays,
+    members: Members,
+    *,
+    task: object,
+    terms: Mapping[str, Term],
+    judge: Judge,
+    config: FitConfig,
+    generator: torch.Generator,
+    checkpoint: Any = None,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+) -> Run:
+    """Train all members at once and keep the epoch whose out-of-fold predictions `judge` likes best.
+
+    Parameters
+    ----------
+    net, strategy
+        Freshly made; both are changed in place.
+    data
+        Training rows, on the net's device.
+    members
+        Which member learns from which rows.
+    task
+        Handed to the strategy.
+    terms
+        Named losses; the strategy weighs them.
+    judge
+        Maps out-of-fold outputs (leading axis 1) to a value to minimise and metrics for the history.
+    config
+        Batch size, epochs, optimiser.
+    generator
+        Source of all randomness, on the net's device.
+    checkpoint
+        Object with ``restore(run)`` and ``save(run)``; None for none.
+    progress
+        Called after each epoch with epochs done, epochs in all and the newest metrics.
+    """
+    size, epochs = config.schedule(len(data))
+    scored = members.scored(data.y.device)
+    state = FitState(net=net, data=data, scored=scored, task=task, generator=generator, n_epochs=epochs)
+    strategy.setup(state)
+    run = Run(net, strategy, make_optimizer(net, strategy, config), generator)
+    if checkpoint is not None:
+        checkpoint.restore(run)
+    every = max(1, epochs // config.evaluations)
+    while run.epoch < epochs:
+        state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
+        for group in run.optimizer.param_groups:  # cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump
+            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
+        strategy.start_epoch(state)
+        net.train()
+        seen = [step(run, state, batch, terms) for batch in shuffled(data, scored, size=size, generator=generator)]
+        run.epoch += 1
+        row = {"epoch": float(run.epoch)}
+        for name in seen[0]:
+            row[f"loss/{name}"] = float(torch.stack([losses[name].mean() for losses in seen]).mean())
+        if run.epoch % every == 0 or run.epoch == epochs:
+            value, run.oof = judge(out_of_fold(net, strategy, data, members))
+            row |= run.oof
+            if not run.best or value < run.best_value:
+                run.keep(value)
+        run.rows.append(row | {f"signal/{name}": value for name, value in state.signals.items()})
+        if checkpoint is not None:
+            checkpoint.save(run)
+        if progress is not None:
+            progress(run.epoch, epochs, run.oof)
+    run.restore_best()
+    return run
