@@ -1,6 +1,7 @@
 """Put simulated arrays into a MuData."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,15 +31,15 @@ def assemble(
     classes: list[str],
 ) -> "MuData":
     """One AnnData per modality with the cells it was measured in; labels, oracles and truth on the MuData."""
-    from mudata import MuData, set_options
+    from mudata import MuData
 
     names = pd.Index([f"cell_{i:0{len(str(settings.n_obs))}d}" for i in range(1, settings.n_obs + 1)])
     kinds = {name: KINDS[PRESETS[settings.preset].kinds[name]] for name in settings.modalities}
     mods = {m: _modality(kinds[m], values[m], emissions[m].markers, present[m], names) for m in settings.modalities}
-    with set_options(pull_on_update=False):  # the behaviour of mudata 0.4, without the warning of 0.3
+    with _no_pulling():
         mdata = MuData(mods)
-    # The union of unequal modalities comes in mudata's own order. It is kept: mudata 0.3 cannot read a file back whose rows are in
-    # another order while `obsm` holds DataFrames.
+    # The union of unequal modalities comes in mudata's own order. It is kept: mudata 0.3 cannot read a file back whose rows are
+    # in another order while `obsm` holds DataFrames.
     order = names.get_indexer(mdata.obs_names)
     label, donor = cells.label[order], cells.donor[order]
     batches = [f"batch_{b}" for b in range(settings.n_batches)]
@@ -49,6 +50,15 @@ def assemble(
         mdata.obsm[f"oracle_{subset}"] = pd.DataFrame(logs[order], index=mdata.obs_names, columns=classes)
     mdata.uns["truth"] = truth
     return mdata
+
+
+def _no_pulling() -> AbstractContextManager[Any]:
+    """Let mudata 0.3 behave as 0.4 does without being asked: columns stay with their modality, and nothing is warned of."""
+    import mudata
+
+    if hasattr(mudata, "set_options"):  # gone in 0.4
+        return mudata.set_options(pull_on_update=False)
+    return nullcontext()
 
 
 def _modality(kind: Kind, values: Array, markers: NDArray[np.bool_], present: NDArray[np.bool_], names: pd.Index) -> "AnnData":

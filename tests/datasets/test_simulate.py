@@ -258,3 +258,22 @@ def test_package_names():
     assert callable(datasets.load)
     with pytest.raises(AttributeError, match="nothing"):
         datasets.nothing  # noqa: B018
+
+
+def test_without_the_options_of_mudata_0_3(monkeypatch):
+    import mudata
+
+    monkeypatch.delattr(mudata, "set_options", raising=False)
+    assert simulate(n_obs=20, missing=0.3, **QUICK).n_obs == 20
+
+
+def test_options_of_mudata_are_put_back():
+    import mudata
+
+    if not hasattr(mudata, "set_options"):
+        pytest.skip("mudata 0.4 has no such options")
+    from mudata._core.config import OPTIONS
+
+    before = dict(OPTIONS)
+    simulate(n_obs=20, **QUICK)
+    assert before == OPTIONS
