@@ -75,13 +75,13 @@ def confusion(
         raise ValueError(problem("key_added", expected="the fit of a classification", found=found, do="Use ob.pl.calibration."))
     classes = slots.names(_keys.CLASSES)
     counts = count_pairs(slots, classes)
-    side = max(2.2, (0.2 if len(classes) > WRITTEN else 0.45) * len(classes))
+    side = max(2.4, (0.2 if len(classes) > WRITTEN else 0.45) * len(classes))
     names = text_width(shorten(classes), 8)
-    (one,) = panels(ax, 1, figsize=(side + names + 2.0, side + names * (0.75 if len(classes) <= WRITTEN else 1) + 0.8))
+    (one,) = panels(ax, 1, figsize=(side + names + 2.0, side + names * (0.75 if len(classes) <= WRITTEN else 1) + 1.1))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     _heat(one, shares if normalize else counts, counts, normalize=normalize)
     _name_classes(one, classes, counts)
-    head_line(one, f"Out-of-fold predictions, n = {counts.sum():,}{_score(slots)}")
+    head_line(one, f"Out-of-fold predictions\nn = {counts.sum():,}{_score(slots)}")
     return finish([one], show=show, return_fig=return_fig)
 
 
@@ -125,7 +125,7 @@ def _heat(ax: "Axes", values: np.ndarray, counts: np.ndarray, *, normalize: bool
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if values[row, column] > 0.55 * most else "black"
             ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize="x-small", color=color)
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.2, 0.03, 0.6)))
     bar.set_label("share of the true class" if normalize else "rows", fontsize="small")
     bar.ax.tick_params(labelsize="x-small", width=0.6)
     bar.outline.set_visible(False)

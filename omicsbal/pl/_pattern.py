@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import Drawn
 
+STEP = 0.32  # inches from one column of dots to the next
 MOST = 31  # rows of the grid: all patterns of five modalities
 
 
@@ -74,10 +75,9 @@ def pattern(
     )
     counts = modality_pattern(mdata, modalities=names).astype(str).value_counts()
     drawn = counts.iloc[:MOST]
-    width = 0.32 * len(names)
-    (one,) = panels(ax, 1, figsize=(4.2 + width, max(1.6, 0.9 + 0.28 * len(drawn))))
+    (one,) = panels(ax, 1, figsize=(4.2 + STEP * len(names), max(1.6, 0.9 + 0.28 * len(drawn))))
+    _dots(one, drawn, names)
     _bars(one, drawn, total=int(counts.sum()))
-    _dots(one, drawn, names, width=width / 3.2)
     rest = counts.iloc[MOST:]
     more = f"\n{len(rest)} rarer patterns ({rest.sum():,} rows) not drawn" if len(rest) else ""
     patterns = "1 pattern" if len(counts) == 1 else f"{len(counts)} patterns"
@@ -106,19 +106,30 @@ def _bars(ax: "Axes", counts: pd.Series, *, total: int) -> None:
     ax.tick_params(axis="y", left=False, labelleft=False)
 
 
-def _dots(ax: "Axes", counts: pd.Series, names: list[str], *, width: float) -> None:
+def _dots(ax: "Axes", counts: pd.Series, names: list[str]) -> None:
     """The grid at the left of the bars: a column a modality, a filled dot where it is present."""
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
     looks = modality_looks(names)
-    grid = ax.inset_axes((-width - 0.02, 0, width, 1), sharey=ax)
+    inches = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # fixed size, so that the layout settles at once
+    place = {"transform": blended_transform_factory(inches, ax.transData), "clip_on": False}
+    x = STEP * (np.arange(len(names)) - len(names)) + STEP / 4
     for row, text in enumerate(counts.index):
-        present = [m for m in names if m in str(text).split("+")]
-        columns = [names.index(m) for m in present]
-        grid.scatter(range(len(names)), [row] * len(names), s=32, color=FAINT, zorder=1)
-        grid.plot(
-            [min(columns, default=0), max(columns, default=0)], [row, row], color=INK, linewidth=1 if present else 0, zorder=2
+        columns = [names.index(m) for m in names if m in str(text).split("+")]
+        ax.scatter(x, [row] * len(x), s=32, color=FAINT, zorder=1, **place)
+        ax.scatter(x[columns], [row] * len(columns), s=38, color=[looks[names[j]].color for j in columns], zorder=3, **place)
+        if columns:
+            ax.plot(x[[columns[0], columns[-1]]], [row, row], color=INK, linewidth=1, zorder=2, **place)
+    below = blended_transform_factory(inches, ax.transAxes)
+    for at, name in zip(x, shorten(names, 14), strict=True):
+        ax.text(
+            at,
+            -0.06 / len(counts),
+            name,
+            transform=below,
+            rotation=45,
+            ha="right",
+            va="top",
+            rotation_mode="anchor",
+            fontsize="small",
         )
-        grid.scatter(columns, [row] * len(columns), s=38, color=[looks[m].color for m in present], zorder=3)
-    grid.spines[:].set_visible(False)
-    grid.set_xticks(range(len(names)), shorten(names, 14), rotation=45, ha="right", rotation_mode="anchor", fontsize="small")
-    grid.set_xlim(-0.6, len(names) - 0.4)
-    grid.tick_params(axis="both", length=0, labelleft=False)

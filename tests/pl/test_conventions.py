@@ -32,12 +32,13 @@ def test_every_figure_is_listed():
 @pytest.mark.parametrize(("name", "n"), PANELS.items())
 def test_axes_are_used_and_returned(fitted, name, n):
     mdata = fitted()
-    figure, axes = plt.subplots(n, 1, squeeze=False)
+    _, axes = plt.subplots(n, 1, squeeze=False)
+    before = plt.get_fignums()
     axes = axes.ravel()
     returned = draw(name, mdata, ax=axes[0] if n == 1 else axes)
     assert list(np.ravel(np.asarray(returned, dtype=object))) == list(axes)
     assert all(ax.has_data() for ax in axes)
-    assert plt.get_fignums() == [figure.number]
+    assert plt.get_fignums() == before
 
 
 @pytest.mark.parametrize(("name", "n"), PANELS.items())
@@ -79,6 +80,8 @@ def test_rendering_warns_of_nothing_and_keeps_rcparams(fitted, name, case):
     assert dict(matplotlib.rcParams) == before
     title = figure.axes[0].get_title(loc="left")
     assert "n = " in title or "epochs" in title
+    inside, whole = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(inside.x0, inside.y0) >= -0.03 and (np.array([inside.x1, inside.y1]) <= whole + 0.03).all()  # nothing is cut off
 
 
 @pytest.mark.parametrize("name", PANELS)
