@@ -1,7 +1,7 @@
 """Which modalities are present together, in how many rows."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -111,8 +111,9 @@ def _dots(ax: "Axes", counts: pd.Series, names: list[str]) -> None:
     from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
     looks = modality_looks(names)
-    inches = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)  # fixed size, so that the layout settles at once
-    place = {"transform": blended_transform_factory(inches, ax.transData), "clip_on": False}
+    origin: Any = ax.transAxes  # annotated as a Transform, though it is the affine one asked for
+    inches = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, origin)  # fixed size, so that the layout settles at once
+    place: dict[str, Any] = {"transform": blended_transform_factory(inches, ax.transData), "clip_on": False}
     x = STEP * (np.arange(len(names)) - len(names)) + STEP / 4
     for row, text in enumerate(counts.index):
         columns = [names.index(m) for m in names if m in str(text).split("+")]
