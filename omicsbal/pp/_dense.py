@@ -20,7 +20,8 @@ class DenseRecipe(Recipe):
     Parameters
     ----------
     n_top
-        Features kept, those of largest variance over the training rows, where there are more.
+        Features kept, those of largest variance over the training rows, where there are more. On CPTAC colon 2,000 of 5,000
+        genes and of 4,376 proteins did as well as all, and better than 1,000 (tuned logistic regression, ten folds).
     n_components
         "auto": up to 1,000 rows the block is kept whole, rotated onto n - 1 axes if it has more columns than that; beyond,
         100 principal components if it has over 200 columns. An integer asks for that many; None keeps all columns.
@@ -42,7 +43,7 @@ class DenseRecipe(Recipe):
     counts: ClassVar[bool] = False
     fill: ClassVar[float] = float("nan")
 
-    def __init__(self, n_top: int = 5000, n_components: int | Literal["auto"] | None = "auto") -> None:
+    def __init__(self, n_top: int = 2000, n_components: int | Literal["auto"] | None = "auto") -> None:
         self.n_top = n_top
         self.n_components = n_components
 

@@ -1,0 +1,85 @@
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
+
+from omicsbal._validate import OmicsbalWarning
+from omicsbal.pp import check_matrix, check_mdata
+from omicsbal.pp.checks import are_counts
+
+
+def _adata(n: int = 3, p: int = 2) -> AnnData:
+    return AnnData(np.arange(n * p, dtype=np.float32).reshape(n, p))
+
+
+def test_a_good_mudata_comes_back_untouched():
+    mdata = MuData({"rna": _adata()})
+    before = mdata.obs.copy()
+    assert check_mdata(mdata) is mdata
+    pd.testing.assert_frame_equal(mdata.obs, before)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(None, "rna"), ("Peaks", "atac"), ("Antibody Capture", "protein"), ("Custom", "rna")])
+def test_an_anndata_is_wrapped_with_a_warning(kind, name):
+    adata = _adata()
+    if kind:
+        adata.var["feature_types"] = kind
+    with pytest.warns(OmicsbalWarning, match="found an AnnData"):
+        assert list(check_mdata(adata).mod) == [name]
+
+
+def test_what_is_refused():
+    with pytest.raises(TypeError, match="found DataFrame"):
+        check_mdata(pd.DataFrame())
+    mdata = MuData({"rna": _adata(), "protein": _adata()})
+    with pytest.raises(KeyError, match="Did you mean 'protein'"):
+        check_mdata(mdata, modalities=["proteins"])
+    with pytest.raises(ValueError, match="no cells"):
+        check_mdata(mdata[:0].copy())
+    with pytest.raises(ValueError, match="`protein`: expected features"):
+        check_mdata(MuData({"rna": _adata(), "protein": _adata(p=0)}))
+    with pytest.raises(ValueError, match="no modalities"):
+        check_mdata(mdata, modalities=[])
+
+
+@pytest.mark.filterwarnings("ignore:.*not unique:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*names are not unique:UserWarning")
+def test_repeated_names_are_refused():
+    adata = _adata()
+    adata.var_names = ["a", "a"]
+    with pytest.raises(ValueError, match="`rna`: expected unique feature names; found repeated 'a'"):
+        check_mdata(MuData({"rna": adata}))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, sp.csr_matrix])
+def test_matrices(wrap):
+    good = wrap(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    check_matrix("m", good, "rna")
+    for X, recipe, found in [
+        (np.zeros((3, 0)), "rna", "expected features"),
+        (np.ones((1, 2)), "rna", "at least two cells"),
+        (np.zeros((3, 2)), "dense", "same values in every cell"),
+        (np.ones((3, 2)), "rna", "same values in every cell"),
+        (np.array([[np.inf, 1.0], [0, 1]]), "dense", "finite"),
+        (np.array([[np.nan, 1.0], [0, 1]]), "rna", "NaN"),
+        (np.array([[-2.0, 1.0], [0, 1]]), "atac", "negative"),
+        (np.array([[0.3, 1.0], [0, 1]]), "protein", "such as 0.3"),
+    ]:
+        with pytest.raises(ValueError, match=f"^`m`: .*{found}"):
+            check_matrix("m", wrap(X), recipe)
+
+
+def test_dense_takes_gaps_but_not_only_gaps():
+    check_matrix("m", np.array([[np.nan, 1.0], [0, 2]]), "dense")
+    with pytest.raises(ValueError, match="same values"):
+        check_matrix("m", np.full((3, 2), np.nan), "dense")
+
+
+def test_a_few_fractions_are_still_counts():
+    X = np.ones((1, 1000))
+    X[0, :5] = 1.5
+    assert are_counts(X)
+    X[0, :50] = 1.5
+    assert not are_counts(X)
