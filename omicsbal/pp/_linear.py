@@ -17,7 +17,9 @@ def as_float32(X: Matrix) -> Matrix:
     """A CSR matrix or C-contiguous array of float32, without a copy where it is one already."""
     if sp.issparse(X):
         X = sp.csr_matrix(X, dtype=np.float32)
-        X.sum_duplicates()
+        if not X.has_canonical_format:
+            X = X.copy()  # the arrays may be the user's
+            X.sum_duplicates()
         return X
     return np.ascontiguousarray(X, dtype=np.float32)
 
@@ -57,8 +59,8 @@ def most_variable(sd: np.ndarray, allowed: np.ndarray, n_top: int) -> np.ndarray
 def principal_axes(Z: Matrix, mean: np.ndarray, n_axes: int) -> np.ndarray:
     """Orthonormal axes (p, <= n_axes) float32 of largest variance of Z - mean, without forming Z - mean.
 
-    Exact when the shorter side is at most 2,500, else by block power iteration from a fixed start. Directions without variance are left out,
-    and signs are fixed (largest loading positive), so that the same rows give the same axes on any machine.
+    Exact when the shorter side is at most 2,500, else by block power iteration from a fixed start. Directions without
+    variance are left out; signs are fixed (largest loading positive), so that solvers and machines agree on them.
     """
     n_axes = min(n_axes, *Z.shape)
     mean = np.asarray(mean, np.float64)

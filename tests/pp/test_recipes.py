@@ -56,6 +56,15 @@ def test_state_round_trip_is_bit_identical_and_params_are_json(name):
     query = _raw(name, seed=5)
     assert again.transform(query).tobytes() == recipe.transform(query).tobytes()
     assert again.transform(query).shape == (80, 7)
+    assert again.n_out == 7
+
+
+def test_a_sparse_matrix_with_unsorted_duplicates_is_read_right_and_left_alone():
+    X = sp.csr_matrix((np.ones(5, np.float32), np.array([2, 0, 0, 1, 1]), np.array([0, 3, 4, 5])), shape=(3, 3))
+    RECIPES["dense"]().fit(X)
+    assert X.indices.tolist() == [2, 0, 0, 1, 1]
+    summed = RECIPES["dense"]().fit(X.toarray())
+    np.testing.assert_allclose(RECIPES["dense"]().fit(X).transform(X), summed.transform(X.toarray()), atol=1e-6)
 
 
 def test_sparse_equals_dense(name):
