@@ -15,14 +15,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 _SUBPACKAGES = ("balance", "datasets", "io", "pl", "pp", "tl")
-__all__ = ["FittedModel", "__version__", *_SUBPACKAGES]
+_CLASSES = {"FitConfig": "config", "FittedModel": "model", "NetConfig": "config"}
+__all__ = ["FitConfig", "FittedModel", "NetConfig", "__version__", "balance", "datasets", "io", "pl", "pp", "tl"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return import_module(f"{__name__}.{name}")
-    if name == "FittedModel":
-        return import_module(f"{__name__}.train.fitted").FittedModel
+    if name in _CLASSES:
+        return getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

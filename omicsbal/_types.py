@@ -69,5 +69,5 @@ class FitState:
     generator: "torch.Generator"
     n_epochs: int
     epoch: int = 0
-    oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "metric/head"
+    oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "oof_<metric>:<head>"
     signals: dict[str, float] = field(default_factory=dict)  # what the strategy wants in the history

@@ -1,5 +1,8 @@
 """The strategy contract: what may be decided while a fit runs, and when."""
 
+import inspect
+from typing import Any
+
 from torch import Tensor, nn
 
 from omicsbal._types import FUSED, Batch, FitState, Outputs
@@ -10,7 +13,9 @@ class Strategy(nn.Module):
 
     A strategy weighs named loss terms and edits gradients. It never steps the optimiser and never loops over epochs. It does not
     know the member axis: tensors have shape ``(..., n, k)``, losses ``(...)``. Being a module, parameters it makes in `setup` are
-    trained with the net's. What it decides goes to ``state.signals["name:modality"]`` and from there into the history.
+    trained with the net's. What it must remember between epochs belongs in buffers, so that a checkpoint holds it. Each constructor
+    argument is kept as an attribute of the same name, so that a saved model can make it again. What it decides goes to
+    ``state.signals["name:modality"]`` and from there into the history.
 
     Attributes
     ----------
@@ -20,6 +25,9 @@ class Strategy(nn.Module):
 
     fused: bool = True
     unimodal: bool = True
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def setup(self, state: FitState) -> None:
         """Once, before the optimiser is built: make parameters, keep snapshots of the initial weights."""
@@ -53,6 +61,10 @@ class Strategy(nn.Module):
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
         """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""
         return None
+
+    def settings(self) -> dict[str, Any]:
+        """Constructor arguments by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def heads(self, modalities: list[str]) -> list[str]:
         """Names of the heads that are trained."""

@@ -12,7 +12,11 @@ class MemberLinear(nn.Module):
     def __init__(self, members: int, d_in: int, d_out: int, generator: torch.Generator, *, zero: bool = False) -> None:
         super().__init__()
         bound = 0.0 if zero else 1 / math.sqrt(d_in)  # uniform +-1/sqrt(d), as torch.nn.Linear
-        weight = torch.empty(members, d_in, d_out).uniform_(-bound, bound, generator=generator) if bound else torch.zeros(members, d_in, d_out)
+        weight = (
+            torch.empty(members, d_in, d_out).uniform_(-bound, bound, generator=generator)
+            if bound
+            else torch.zeros(members, d_in, d_out)
+        )
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(members, 1, d_out))
 

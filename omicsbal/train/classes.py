@@ -112,7 +112,10 @@ class Classes:
     def temperature(self, y: np.ndarray, prediction: np.ndarray) -> float:
         """T > 0 minimising the half-balanced log-loss of softmax(prediction / T) (Guo et al. 2017, arXiv:1706.04599)."""
         best = minimize_scalar(
-            lambda log_t: self._loss(y, self.soften(prediction, np.exp(log_t))), bounds=(-3.0, 3.0), method="bounded", options={"xatol": 1e-3}
+            lambda log_t: self._loss(y, self.soften(prediction, np.exp(log_t))),
+            bounds=(-3.0, 3.0),
+            method="bounded",
+            options={"xatol": 1e-3},
         )
         return float(np.exp(best.x))
 

@@ -73,7 +73,11 @@ def fit_experts(
     experts, held_out = {}, {}
     for suffix, modalities in groups.items():
         rows = np.logical_and.reduce([present[m] for m in modalities])
-        found = fit_expert(modalities, np.hstack([blocks[m][rows] for m in modalities]), y[rows], folds[rows], outcome) if rows.any() else None
+        found = (
+            fit_expert(modalities, np.hstack([blocks[m][rows] for m in modalities]), y[rows], folds[rows], outcome)
+            if rows.any()
+            else None
+        )
         if found is None:
             continue
         name = f"{outcome.expert_prefix}:{suffix}"

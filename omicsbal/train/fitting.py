@@ -43,7 +43,7 @@ def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping
             prediction = outcome.link(raw[0][rows])
             values.append(outcome.criterion(y[rows], prediction))
             scores = outcome.scores(y[rows], prediction)
-            metrics |= {f"oof_{name}/{head}": scores[name] for name in (outcome.metric, "log_loss")}
+            metrics |= {f"oof_{name}:{head}": scores[name] for name in (outcome.metric, "log_loss")}
         return float(np.mean(values)), metrics
 
     return judge
@@ -109,7 +109,9 @@ def fit_predictor(
     predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear)
 
     def raw_for(pattern: Pattern) -> Raw:
-        seen = head_arrays(out_of_fold(module, strategy, data, members, only=pattern), [h for h in trained if h in predictor.able(pattern)])
+        seen = head_arrays(
+            out_of_fold(module, strategy, data, members, only=pattern), [h for h in trained if h in predictor.able(pattern)]
+        )
         return {h: outcome.link(v[0]) for h, v in seen.items()} | {h: held_out[h] for h in predictor.able(pattern) if h in linear}
 
     pooler = Pooler(predictor, raw_for, y, present, folds)
@@ -130,6 +132,8 @@ def held_out_embeddings(predictor: Predictor, data: Arrays) -> dict[str, np.ndar
         for name, z in spaces(outputs).items():
             moved = predictor.alignment.move(name, z.cpu().numpy(), slice(None))[folds[start:stop], rows]
             here = data.present[name][start:stop].cpu().numpy() if name in data.present else np.ones(len(rows), dtype=bool)
-            found.setdefault(name, np.full((len(folds), moved.shape[1]), np.nan, dtype=np.float32))[start:stop][here] = moved[here]
+            found.setdefault(name, np.full((len(folds), moved.shape[1]), np.nan, dtype=np.float32))[start:stop][here] = moved[
+                here
+            ]
         start = stop
     return found

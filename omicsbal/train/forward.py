@@ -64,11 +64,13 @@ def all_members(net: MultiOmicsNet, strategy: Strategy, data: Arrays, *, only: f
     present = _visible(data, only)
     starts = range(0, len(data), CHUNK)
     return [
-        outputs_of(net, strategy, {m: v[i : i + CHUNK] for m, v in data.x.items()}, {m: p[i : i + CHUNK] for m, p in present.items()})
+        outputs_of(
+            net, strategy, {m: v[i : i + CHUNK] for m, v in data.x.items()}, {m: p[i : i + CHUNK] for m, p in present.items()}
+        )
         for i in starts
     ]
 
 
 def head_arrays(outputs: Outputs, heads: list[str]) -> dict[str, np.ndarray]:
     """Raw outputs ``{head: (K, n, c)}`` as float64 numpy arrays."""
-    return {h: (outputs.fused if h == FUSED else outputs.unimodal[h]).double().cpu().numpy() for h in heads}
+    return {h: (outputs.fused if h == FUSED else outputs.unimodal[h]).cpu().double().numpy() for h in heads}

@@ -34,7 +34,10 @@ def row_patterns(present: Mapping[str, np.ndarray]) -> dict[Pattern, np.ndarray]
     """Rows (positions) of each availability pattern, the empty one included."""
     names, table = list(present), np.stack(list(present.values()), 1)
     unique, code = np.unique(table, axis=0, return_inverse=True)
-    return {frozenset(m for m, here in zip(names, row, strict=True) if here): np.flatnonzero(code == i) for i, row in enumerate(unique)}
+    return {
+        frozenset(m for m, here in zip(names, row, strict=True) if here): np.flatnonzero(code == i)
+        for i, row in enumerate(unique)
+    }
 
 
 @dataclass
@@ -82,7 +85,10 @@ class Predictor:
         parts = all_members(self.net, self.strategy, data, only=pattern)
         networks = [h for h in able if h in self.trained]
         chunks = [head_arrays(p, networks) for p in parts]
-        found = {h: self.outcome.average(self.outcome.link(np.concatenate([c[h] for c in chunks], 1)[self.members.deployed])) for h in networks}
+        found = {
+            h: self.outcome.average(self.outcome.link(np.concatenate([c[h] for c in chunks], 1)[self.members.deployed]))
+            for h in networks
+        }
         blocks = {m: data.x[m].cpu().numpy() for m in pattern}
         return found | {h: self.outcome.link(self.experts[h].raw(blocks)) for h in able if h in self.experts}
 
@@ -114,14 +120,20 @@ class Predictor:
         parts = [self.alignment.apply(p, self.members.deployed) for p in all_members(self.net, self.strategy, data)]
         z = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
         here = {m: p.cpu().numpy() for m, p in data.present.items()}
-        return {name: np.where((here[name] if name in here else np.any(list(here.values()), 0))[:, None], v, np.nan) for name, v in z.items()}
+        return {
+            name: np.where((here[name] if name in here else np.any(list(here.values()), 0))[:, None], v, np.nan)
+            for name, v in z.items()
+        }
 
 
 def subset(data: Arrays, rows: np.ndarray) -> Arrays:
     """Some rows of the arrays."""
     index = torch.from_numpy(rows).to(data.y.device)
     return Arrays(
-        {m: v[index] for m, v in data.x.items()}, {m: p[index] for m, p in data.present.items()}, data.y[index], data.weight[index]
+        {m: v[index] for m, v in data.x.items()},
+        {m: p[index] for m, p in data.present.items()},
+        data.y[index],
+        data.weight[index],
     )
 
 

@@ -126,7 +126,7 @@ def train(
     generator
         Source of all randomness, on the net's device.
     checkpoint
-        Object with ``restore(run)`` and ``save(run)``; None for none.
+        Object with ``restore(run)`` and ``save(run, last=...)``; None for none.
     progress
         Called after each epoch with epochs done, epochs in all and the newest metrics.
     """
@@ -140,7 +140,9 @@ def train(
     every = max(1, epochs // config.evaluations)
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
-        for group in run.optimizer.param_groups:  # cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump
+        for (
+            group
+        ) in run.optimizer.param_groups:  # cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
         strategy.start_epoch(state)
         net.train()
@@ -148,15 +150,15 @@ def train(
         run.epoch += 1
         row = {"epoch": float(run.epoch)}
         for name in seen[0]:
-            row[f"loss/{name}"] = float(torch.stack([losses[name].mean() for losses in seen]).mean())
+            row[f"loss:{name}"] = float(torch.stack([losses[name].mean() for losses in seen]).mean())
         if run.epoch % every == 0 or run.epoch == epochs:
             value, run.oof = judge(out_of_fold(net, strategy, data, members))
             row |= run.oof
             if not run.best or value < run.best_value:
                 run.keep(value)
-        run.rows.append(row | {f"signal/{name}": value for name, value in state.signals.items()})
+        run.rows.append(row | {f"signal:{name}": value for name, value in state.signals.items()})
         if checkpoint is not None:
-            checkpoint.save(run)
+            checkpoint.save(run, last=run.epoch == epochs)
         if progress is not None:
             progress(run.epoch, epochs, run.oof)
     run.restore_best()

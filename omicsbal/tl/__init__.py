@@ -1,0 +1,7 @@
+"""The verbs: fit, predict, embed. Each takes a MuData, writes named slots and leaves everything else as it was."""
+
+from omicsbal.tl._embed import embed
+from omicsbal.tl._fit import fit
+from omicsbal.tl._predict import predict
+
+__all__ = ["embed", "fit", "predict"]

@@ -1,0 +1,91 @@
+"""Who is trained on, with which label, in which fold: settled before anything is computed."""
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicsbal._validate import OmicsbalWarning, check_choice, listed, problem
+from omicsbal.model import OUTCOMES
+from omicsbal.pp import find_groups, find_label, make_folds, presence, rare_classes
+from omicsbal.train.outcome import Outcome
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+PLENTY = 3000  # training rows above which a third of them can be spared, so three folds do
+MANY_VALUES = 20  # distinct numbers above which a numeric label is a quantity and not a code
+
+
+@dataclass(frozen=True)
+class Design:
+    """Training rows of a MuData, and what is to be learnt from them."""
+
+    training: np.ndarray  # (n_obs,) bool
+    labels: pd.Series  # of the training rows
+    folds: np.ndarray  # of the training rows
+    outcome: Outcome
+    said: str  # what was done to rare classes; empty if nothing
+
+
+def settle_task(labels: pd.Series, task: str) -> str:
+    """The task asked for, or for "auto": regression if the label is numeric with more than `MANY_VALUES` distinct values."""
+    check_choice("task", task, ["auto", *OUTCOMES])
+    numeric = labels.dtype.kind in "iuf"
+    if task == "regression" and not numeric:
+        found = f"values such as {listed(labels.dropna().unique(), 3)}"
+        raise ValueError(
+            problem("label_key", expected="numbers for task='regression'", found=found, do="Pass task='classification'.")
+        )
+    if task != "auto":
+        return task
+    return "regression" if numeric and labels.nunique() > MANY_VALUES else "classification"
+
+
+def make_design(
+    mdata: "MuData",
+    *,
+    label_key: str,
+    modalities: list[str],
+    task: str,
+    group_key: str | None,
+    n_folds: int | None,
+    rare: str,
+    random_state: int,
+) -> Design:
+    """Look up labels and groups, choose rows and folds.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `find_label`, `rare_classes` and `make_folds`; a label without values; fewer groups than folds.
+    """
+    labels = find_label(mdata, label_key)
+    here = presence(mdata)
+    usable = np.logical_or.reduce([here[m] for m in modalities]) & labels.notna().to_numpy()
+    if not usable.any():
+        found = "none" if labels.notna().any() else "only missing values"
+        raise ValueError(problem("label_key", expected="labelled cells that have a modality", found=found, do="Check mdata.obs."))
+    kind = settle_task(labels, task)
+    wanted = n_folds or (5 if usable.sum() <= PLENTY else 3)
+    if kind == "regression":
+        values = labels.where(usable).astype(float)
+        if np.isinf(values).any():
+            raise ValueError(problem("label_key", expected="finite numbers", found="infinite ones", do="Set them to NaN."))
+        if values.nunique() < 2:
+            raise ValueError(problem("label_key", expected="values that vary", found="a single one", do="Choose another label."))
+        said, labels = "", values
+    else:
+        labels, wanted, said = rare_classes(labels.where(usable), n_folds=wanted, rare=rare)
+        labels = labels.where(labels.isna(), labels.astype(str)).astype(object)
+    if said:
+        warnings.warn(f"{said} Change this with rare=... or n_folds=....", OmicsbalWarning, stacklevel=4)
+    groups = None if group_key is None else find_groups(mdata, group_key)
+    training = labels.notna().to_numpy()
+    folds = make_folds(
+        labels, n_folds=wanted, groups=None if groups is None else groups.where(training), random_state=random_state
+    )
+    outcome: Any = OUTCOMES[kind].learn(labels[training])
+    return Design(training, labels[training], folds[training], outcome, said)

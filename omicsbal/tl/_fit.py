@@ -1,0 +1,247 @@
+"""The main verb: from raw MuData to a cross-fitted model and out-of-fold results."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicsbal import _keys
+from omicsbal._keys import KEY, Keys
+from omicsbal._validate import check_number
+from omicsbal.balance import Strategy, fresh, name_of
+from omicsbal.config import FitConfig, NetConfig
+from omicsbal.loader import to_arrays
+from omicsbal.model import FittedModel, pick_device, versions
+from omicsbal.pp.checks import check_mdata
+from omicsbal.pp.sources import Options, plan
+from omicsbal.tl._design import Design, make_design
+from omicsbal.tl._write import check_key, prediction_columns, write_embeddings, write_predictions
+from omicsbal.train.checkpoint import Checkpoint, fingerprint
+from omicsbal.train.fitting import Fit, fit_predictor
+from omicsbal.train.predictor import POOL, subset
+from omicsbal.train.tables import calibration_table, fold_scores, head_table, pool_table
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+def fit(
+    mdata: "MuData",
+    *,
+    label_key: str,
+    strategy: str | Strategy = "uniform",
+    task: str = "auto",
+    group_key: str | None = None,
+    modalities: list[str] | None = None,
+    recipe: Mapping[str, Any] | str | None = None,
+    use_rep: Mapping[str, str] | str | None = None,
+    layer: Mapping[str, str] | str | None = None,
+    n_folds: int | None = None,
+    rare: str = "drop",
+    experts: bool = True,
+    net: NetConfig | None = None,
+    config: FitConfig | None = None,
+    checkpoint: Path | str | None = None,
+    device: str = "auto",
+    key_added: str = KEY,
+    random_state: int = 0,
+    progress: bool = True,
+) -> FittedModel:
+    """Learn a label from all modalities, and say out-of-fold how well each of them and all together do.
+
+    Parameters
+    ----------
+    mdata
+        Raw counts or any other values, sparse or dense; cells may lack modalities. An AnnData is taken as one modality.
+    label_key
+        Column with the label: of ``mdata.obs``, or of the modalities' ``obs``. Rows where it is missing are not trained on; they
+        are predicted.
+    strategy
+        How modalities are balanced: a name of ``ob.balance.strategies()`` or an instance with settings of its own.
+    task
+        "classification", "regression", or "auto": regression if the label is numeric with more than 20 distinct values.
+    group_key
+        Column with donors or patients; none is split over folds, so that scores hold for new ones.
+    modalities
+        Use these alone; None: all.
+    recipe
+        By modality, or one for all: "rna", "atac", "protein", "dense", or a `pp.Recipe`; None: see ``ob.pp.describe``.
+    use_rep, layer
+        Read this entry of the modality's ``obsm``, or this layer, instead of ``X``; by modality, or one for all.
+    n_folds
+        K, at least 2; None: 5, and 3 above 3,000 training rows.
+    rare
+        What to do about classes with fewer rows than folds: "drop", "merge", "fewer_folds" or "error". What was done is said in a
+        warning.
+    experts
+        Fit linear models beside the net. They cost little, and the pool falls back on them where the net does not earn its weight.
+    net, config
+        Shape of the net, settings of the loop; None: the defaults of `NetConfig` and `FitConfig`.
+    checkpoint
+        File that the training state is kept in. Call the same fit again after a kill, and it goes on where it was.
+    device
+        "auto" (GPU if there is one), "cpu", "cuda".
+    key_added
+        Prefix of all slots that are written.
+    random_state
+        Seed of folds, weights, dropout and minibatches. Two runs agree bit for bit on one CPU.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    The `FittedModel`. In the MuData are written, with training rows out-of-fold throughout: ``obs["omicsbal_<label>"]``, categorical
+    (float for regression); ``obs["omicsbal_confidence"]``, probability of that class; ``obsm["omicsbal_proba_<label>"]``, DataFrame
+    (n, classes), for regression ``obsm["omicsbal_interval_<label>"]`` with a 90 % interval; ``obsm["X_omicsbal"]`` (n, k) float32,
+    also in each modality; ``uns["omicsbal"]``, tables and settings (docs/slots.md). NaN where a cell has no modality.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError, OSError
+        Before any training, for anything that cannot be learnt from; the MuData is as it was.
+    FloatingPointError
+        A loss became NaN; the MuData is as it was.
+
+    Notes
+    -----
+    K fold members and R all-row members are trained at once. What is reported of a training row comes from the fold member that
+    never saw its label; new rows are predicted by the R members. The recipes (scaling, variable genes, PCA) see the features of all
+    training rows, never their labels. One epoch and one penalty an expert are chosen on the out-of-fold predictions, which makes
+    their scores optimistic by little; temperatures and pool weights are cross-fitted.
+
+    Examples
+    --------
+    >>> import omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=80, n_truth=200, random_state=0)
+    >>> model = ob.tl.fit(mdata, label_key="cell_type", config=ob.FitConfig(max_epochs=2), progress=False)
+    >>> mdata.obs["omicsbal_cell_type"].dtype.name
+    'category'
+    """
+    mdata = check_mdata(mdata, modalities=modalities)
+    check_key(mdata, key_added)
+    check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
+    names = list(mdata.mod) if modalities is None else list(dict.fromkeys(modalities))
+    balancer, net, config, where = fresh(strategy), net or NetConfig(), config or FitConfig(), pick_device(device)
+    design = make_design(
+        mdata,
+        label_key=label_key,
+        modalities=names,
+        task=task,
+        group_key=group_key,
+        n_folds=n_folds,
+        rare=rare,
+        random_state=random_state,
+    )
+    params = {
+        "strategy": name_of(balancer),
+        "strategy_settings": balancer.settings(),
+        "label_key": label_key,
+        "task": design.outcome.kind,
+        "group_key": group_key or "",
+        "n_folds": int(design.folds.max()) + 1,
+        "rare": design.said or rare,
+        "experts": experts,
+        "net": net.as_dict(),
+        "config": config.as_dict(),
+        "random_state": int(random_state),
+    }
+    if checkpoint is not None:
+        Checkpoint(checkpoint, mark="")  # finds a closed door now and not after the recipes
+    plans = plan(mdata, Options(recipe, use_rep, layer, names), design.training)
+    sources = {p.name: p.learn(design.training) for p in plans}
+    blocks = {m: s.block(mdata) for m, s in sources.items()}
+
+    y = design.outcome.encode(design.labels)
+    rows = np.flatnonzero(design.training)
+    data = to_arrays(
+        {m: b[0][rows] for m, b in blocks.items()},
+        {m: b[1][rows] for m, b in blocks.items()},
+        y=y,
+        weight=design.outcome.weights(y),
+        device=where,
+    )
+    keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, params | {"folds": design.folds.tolist()}))
+    bar, report = _progress_bar(progress, label=f"fit {label_key}")
+    try:
+        fitted = fit_predictor(
+            data, design.folds, design.outcome, balancer, net=net, config=config, random_state=random_state,
+            experts=experts, checkpoint=keeper, progress=report,
+        )  # fmt: skip
+    finally:
+        bar.close()
+    params["chosen_epoch"] = fitted.chosen_epoch
+    model = FittedModel(label_key, sources, fitted.predictor, params, _tables(fitted, y, design, sources))
+    _write(mdata, model, fitted, design, key_added, device)
+    return model
+
+
+def _progress_bar(wanted: bool, label: str) -> tuple[Any, Callable[..., None]]:
+    """A bar over epochs and the function that moves it."""
+    from tqdm.auto import tqdm
+
+    bar = tqdm(desc=label, unit="epoch", disable=not wanted, leave=False)
+
+    def report(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        first = next(iter(metrics.items()), None)
+        if first:
+            bar.set_postfix_str(f"{first[0]} {first[1]:.3f}", refresh=False)
+
+    return bar, report
+
+
+def _tables(fitted: Fit, y: np.ndarray, design: Design, sources: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Everything tabular that is known of the fit."""
+    by_fold = fold_scores(fitted, y, design.outcome)
+    history = pd.DataFrame(fitted.history)
+    history["epoch"] = history["epoch"].astype(int)
+    history["chosen"] = (history["epoch"] == fitted.chosen_epoch).astype(int)
+    recipes = [(m, s.recipe.name, len(s.features), s.recipe.n_out, s.why, s.recipe.note) for m, s in sources.items()]
+    return {
+        _keys.HEADS: head_table(fitted, y, design.outcome, by_fold),
+        _keys.FOLD_SCORES: by_fold,
+        _keys.HISTORY: history,
+        _keys.CALIBRATION: calibration_table(fitted, y, design.outcome),
+        _keys.POOLS: pool_table(fitted.predictor),
+        _keys.RECIPES: pd.DataFrame(recipes, columns=["modality", "recipe", "features", "components", "why", "note"]),
+    }
+
+
+def _write(mdata: "MuData", model: FittedModel, fitted: Fit, design: Design, key_added: str, device: str) -> None:
+    """Predict the rows that were not trained on, then fill every slot."""
+    keys = Keys(key_added, model.label_key)
+    training, rest = design.training, np.flatnonzero(~design.training)
+    prediction = np.full((mdata.n_obs, fitted.predictor.outcome.task.n_out), np.nan)
+    prediction[training] = fitted.predictions[POOL]
+    embeddings = {}
+    for name, z in fitted.embeddings.items():
+        embeddings[name] = np.full((mdata.n_obs, z.shape[1]), np.nan, dtype=np.float32)
+        embeddings[name][training] = z
+    if len(rest):
+        others = subset(model.arrays(mdata, device=device)[0], rest)
+        prediction[rest] = fitted.predictor.predict(others)
+        for name, z in fitted.predictor.embed(others).items():
+            embeddings[name][rest] = z
+    folds = np.full(mdata.n_obs, -1, dtype=np.int64)
+    folds[training] = design.folds
+    columns = prediction_columns(model, prediction, mdata.obs_names)
+
+    write_predictions(mdata, keys, columns)
+    write_embeddings(mdata, keys, embeddings)
+    mdata.uns[key_added] = {
+        _keys.LABEL_KEY: model.label_key,
+        _keys.TASK: model.task,
+        _keys.METRIC: model.outcome.metric,
+        _keys.CLASSES: np.array(model.classes, dtype=str),
+        _keys.MODALITIES: np.array(model.modalities, dtype=str),
+        _keys.STRATEGY: model.params["strategy"],
+        _keys.RANDOM_STATE: model.params["random_state"],
+        _keys.VERSIONS: json.dumps(versions()),
+        _keys.PARAMS: json.dumps(model.params),
+        _keys.FOLDS: folds,
+        **{name: table.copy() for name, table in model.tables.items()},
+    }

@@ -1,0 +1,87 @@
+"""Out-of-fold predictions as tables: every head and expert, with intervals over folds."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from omicsbal.train.fitting import Fit
+from omicsbal.train.outcome import Outcome
+from omicsbal.train.predictor import POOL, PRODUCT, Predictor
+
+
+def kind_of(head: str, predictor: Predictor) -> str:
+    """ "network", "expert", "product" or "pool"."""
+    return "expert" if head in predictor.experts else "network" if head in predictor.trained else head
+
+
+def fold_scores(fit: Fit, y: np.ndarray, outcome: Outcome) -> pd.DataFrame:
+    """Scores of every head in every fold, on the rows where it speaks."""
+    folds, rows = fit.predictor.members.folds, []
+    for head, prediction in fit.predictions.items():
+        spoken = ~np.isnan(prediction[:, 0])
+        for k in range(fit.predictor.members.n_folds):
+            mine = spoken & (folds == k)
+            if mine.any():
+                rows.append({"head": head, "fold": k, **outcome.scores(y[mine], prediction[mine])})
+    return pd.DataFrame(rows)
+
+
+def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Half-width around the mean of fold scores, corrected for the rows that training sets share.
+
+    The variance is multiplied by 1/K + 1/(K - 1) in place of 1/K (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): folds share
+    most of their training rows, so their scores are not independent draws.
+    """
+    k = len(values)
+    if k < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, k - 1) * values.std(ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
+    return values.mean() - half, values.mean() + half
+
+
+def head_table(fit: Fit, y: np.ndarray, outcome: Outcome, by_fold: pd.DataFrame) -> pd.DataFrame:
+    """One row a head: what it is, its scores on all rows where it speaks, its temperature and its weight in the pool."""
+    predictor, rows = fit.predictor, []
+    full = predictor.pools.get(frozenset(predictor.modalities))
+    weights = dict(zip(full.heads, full.weights, strict=False)) if full else {}
+    for head, prediction in fit.predictions.items():
+        spoken = ~np.isnan(prediction[:, 0])
+        if not spoken.any():
+            continue
+        needs = predictor.needs(head) if head not in (POOL, PRODUCT) else frozenset()
+        row = {
+            "head": head,
+            "kind": kind_of(head, predictor),
+            "modality": next(iter(needs)) if len(needs) == 1 else "",
+            "n": int(spoken.sum()),
+        }
+        row |= outcome.scores(y[spoken], prediction[spoken])
+        row |= {"temperature": predictor.temperatures.get(head, np.nan), "weight": weights.get(head, np.nan)}
+        for metric in (outcome.metric, "log_loss"):
+            row[f"{metric}_low"], row[f"{metric}_high"] = interval(by_fold.loc[by_fold["head"] == head, metric].to_numpy())
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def calibration_table(fit: Fit, y: np.ndarray, outcome: Outcome) -> pd.DataFrame:
+    """Reliability of every head on the rows where it speaks."""
+    parts = []
+    for head, prediction in fit.predictions.items():
+        spoken = ~np.isnan(prediction[:, 0])
+        if spoken.any():
+            table = outcome.reliability(y[spoken], prediction[spoken])
+            table.insert(0, "head", np.full(len(table), head, dtype=object))
+            parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def pool_table(predictor: Predictor) -> pd.DataFrame:
+    """Which heads speak for which availability pattern, with what weight."""
+    rows = []
+    for pattern, pool in predictor.pools.items():
+        name = "+".join(m for m in predictor.modalities if m in pattern)
+        rows += [(name, h, w, pool.n, "pooled") for h, w in zip(pool.heads, pool.weights, strict=False)]
+    whole = frozenset(predictor.modalities)
+    if whole not in predictor.pools:
+        rows += [("+".join(predictor.modalities), h, 1.0, 0, PRODUCT) for h in predictor.witnesses(whole)]
+    return pd.DataFrame(rows, columns=["pattern", "head", "weight", "n", "method"])
