@@ -28,9 +28,9 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     >>> listed(["a", "b", "c"], most=2)
     "'a', 'b' and 1 more"
     """
-    names = [repr(str(n)) for n in names]
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    quoted = [repr(str(n)) for n in names]
+    rest = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def nearest(name: object, choices: Iterable[object]) -> str:
@@ -41,9 +41,9 @@ def nearest(name: object, choices: Iterable[object]) -> str:
     >>> nearest("cel_type", ["cell_type", "batch"])
     "Did you mean 'cell_type'?"
     """
-    choices = [str(c) for c in choices]
-    close = get_close_matches(str(name), choices, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}?" if close else f"Choose from: {listed(sorted(choices), most=30) or 'none'}."
+    known = [str(c) for c in choices]
+    close = get_close_matches(str(name), known, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]!r}?" if close else f"Choose from: {listed(sorted(known), most=30) or 'none'}."
 
 
 def check_choice(name: str, value: Any, choices: Iterable[object], *, error: type[Exception] = ValueError) -> Any:

@@ -96,7 +96,7 @@ class FittedModel:
 
     @property
     def task(self) -> str:
-        """ "classification" or "regression"."""
+        """Either "classification" or "regression"."""
         return self.outcome.kind
 
     @property
@@ -218,7 +218,6 @@ class FittedModel:
             "strategy": {"name": name_of(p.strategy), "settings": p.strategy.settings()},
             "trained": list(p.trained),
             "n_full": p.members.n_full,
-            "reference": p.alignment.reference,
             "temperatures": p.temperatures,
             "experts": {name: {"modalities": list(e.modalities), "strength": e.strength} for name, e in p.experts.items()},
             "pools": [
@@ -309,6 +308,6 @@ def _predictor(facts: Mapping[str, Any], sources: Mapping[str, Source], arrays: 
         frozenset(q["pattern"]): Pool(tuple(q["heads"]), np.array(q["temperatures"]), np.array(q["weights"]), q["n"])
         for q in facts["pools"]
     }
-    alignment = Alignment(parts["centre"], parts["turn"], facts["reference"])
+    alignment = Alignment(parts["centre"], parts["turn"], parts["home"])
     trained = tuple(facts["trained"])
-    return Predictor(net, strategy, members, outcome, trained, experts, facts["temperatures"], pools, alignment)
+    return Predictor(net, strategy, members, outcome, trained, experts, alignment, facts["temperatures"], pools)

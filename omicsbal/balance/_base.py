@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from omicsbal._types import FUSED, Batch, FitState, Outputs
@@ -13,9 +14,9 @@ class Strategy(nn.Module):
 
     A strategy weighs named loss terms and edits gradients. It never steps the optimiser and never loops over epochs. It does not
     know the member axis: tensors have shape ``(..., n, k)``, losses ``(...)``. Being a module, parameters it makes in `setup` are
-    trained with the net's. What it must remember between epochs belongs in buffers, so that a checkpoint holds it. Each constructor
-    argument is kept as an attribute of the same name, so that a saved model can make it again. What it decides goes to
-    ``state.signals["name:modality"]`` and from there into the history.
+    trained with the net's. What it must remember between epochs belongs in buffers, so that a checkpoint holds it. Each
+    constructor argument is kept as an attribute of the same name, so that a saved model can make it again. What it decides goes
+    to ``state.signals["name:modality"]`` and from there into the history.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class Strategy(nn.Module):
 
         Summing over members keeps their gradients apart, since no parameter is shared.
         """
-        sum((weights.get(name, 1.0) * loss).sum() for name, loss in losses.items()).backward()
+        torch.stack([(weights.get(name, 1.0) * loss).sum() for name, loss in losses.items()]).sum().backward()
 
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
         """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""

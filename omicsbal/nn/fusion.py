@@ -21,12 +21,13 @@ class MeanFusion(nn.Module):
 
     def forward(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
         masks = {m: present[m].to(z[m].dtype).unsqueeze(-1) for m in self.modalities}
-        total = sum(p(z[m]) * masks[m] for m, p in zip(self.modalities, self.project, strict=True))
-        return total / sum(masks.values()).clamp(min=1)
+        total = torch.stack([p(z[m]) * masks[m] for m, p in zip(self.modalities, self.project, strict=True)]).sum(0)
+        return total / torch.stack(list(masks.values())).sum(0).clamp(min=1)
 
 
 class JointHead(nn.Module):
-    """Linear map beside a hidden layer: the hidden layer is what can learn synergy (XOR), the linear map keeps the rest simple."""
+    """Linear map beside a hidden layer: the hidden layer is what can learn synergy (XOR), the linear map keeps the rest
+    simple."""
 
     def __init__(self, members: int, n_out: int, config: NetConfig, generator: torch.Generator) -> None:
         super().__init__()

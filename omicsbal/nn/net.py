@@ -58,6 +58,10 @@ class MultiOmicsNet(nn.Module):
     def forward(self, x: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:
         return self.decode(self.encode(x, present), present)
 
+    def routes(self) -> list[nn.Parameter]:
+        """Parameters of the encoders' linear routes."""
+        return [p for name, p in self.encoders.named_parameters() if name.split(".")[1] == "route"]
+
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by what they serve: "encoder/<m>", "head/<m>", "fused"."""
         groups = {f"encoder/{m}": list(e.parameters()) for m, e in zip(self.modalities, self.encoders, strict=True)}

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ def make_design(
     task: str,
     group_key: str | None,
     n_folds: int | None,
-    rare: str,
+    rare: Literal["drop", "merge", "fewer_folds", "error"],
     random_state: int,
 ) -> Design:
     """Look up labels and groups, choose rows and folds.

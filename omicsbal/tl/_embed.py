@@ -45,8 +45,8 @@ def embed(
 
     Returns
     -------
-    DataFrame (n, k) of the fused embedding over ``mdata.obs_names``. Written: ``obsm["X_omicsbal"]`` (n, k) float32, and the same of
-    each modality; NaN where nothing is present. The coordinates are those of the training rows' embedding.
+    DataFrame (n, k) of the fused embedding over ``mdata.obs_names``. Written: ``obsm["X_omicsbal"]`` (n, k) float32, and the
+    same of each modality; NaN where nothing is present. The coordinates are those of the training rows' embedding.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def fit(
     use_rep: Mapping[str, str] | str | None = None,
     layer: Mapping[str, str] | str | None = None,
     n_folds: int | None = None,
-    rare: str = "drop",
+    rare: Literal["drop", "merge", "fewer_folds", "error"] = "drop",
     experts: bool = True,
     net: NetConfig | None = None,
     config: FitConfig | None = None,
@@ -77,7 +77,8 @@ def fit(
         What to do about classes with fewer rows than folds: "drop", "merge", "fewer_folds" or "error". What was done is said in a
         warning.
     experts
-        Fit linear models beside the net. They cost little, and the pool falls back on them where the net does not earn its weight.
+        Fit linear models beside the net. They cost little, and the pool falls back on them where the net does not earn its
+        weight.
     net, config
         Shape of the net, settings of the loop; None: the defaults of `NetConfig` and `FitConfig`.
     checkpoint
@@ -93,10 +94,11 @@ def fit(
 
     Returns
     -------
-    The `FittedModel`. In the MuData are written, with training rows out-of-fold throughout: ``obs["omicsbal_<label>"]``, categorical
-    (float for regression); ``obs["omicsbal_confidence"]``, probability of that class; ``obsm["omicsbal_proba_<label>"]``, DataFrame
-    (n, classes), for regression ``obsm["omicsbal_interval_<label>"]`` with a 90 % interval; ``obsm["X_omicsbal"]`` (n, k) float32,
-    also in each modality; ``uns["omicsbal"]``, tables and settings (docs/slots.md). NaN where a cell has no modality.
+    The `FittedModel`. In the MuData are written, with training rows out-of-fold throughout: ``obs["omicsbal_<label>"]``,
+    categorical (float for regression); ``obs["omicsbal_confidence"]``, probability of that class;
+    ``obsm["omicsbal_proba_<label>"]``, DataFrame (n, classes), for regression ``obsm["omicsbal_interval_<label>"]`` with a 90 %
+    interval; ``obsm["X_omicsbal"]`` (n, k) float32, also in each modality; ``uns["omicsbal"]``, tables and settings
+    (docs/slots.md). NaN where a cell has no modality.
 
     Raises
     ------
@@ -108,9 +110,9 @@ def fit(
     Notes
     -----
     K fold members and R all-row members are trained at once. What is reported of a training row comes from the fold member that
-    never saw its label; new rows are predicted by the R members. The recipes (scaling, variable genes, PCA) see the features of all
-    training rows, never their labels. One epoch and one penalty an expert are chosen on the out-of-fold predictions, which makes
-    their scores optimistic by little; temperatures and pool weights are cross-fitted.
+    never saw its label; new rows are predicted by the R members. The recipes (scaling, variable genes, PCA) see the features of
+    all training rows, never their labels. One epoch and one penalty an expert are chosen on the out-of-fold predictions, which
+    makes their scores optimistic by little; temperatures and pool weights are cross-fitted.
 
     Examples
     --------
@@ -164,7 +166,7 @@ def fit(
         device=where,
     )
     keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, params | {"folds": design.folds.tolist()}))
-    bar, report = _progress_bar(progress, label=f"fit {label_key}")
+    bar, report = _progress_bar(f"fit {label_key}", wanted=progress)
     try:
         fitted = fit_predictor(
             data, design.folds, design.outcome, balancer, net=net, config=config, random_state=random_state,
@@ -178,7 +180,7 @@ def fit(
     return model
 
 
-def _progress_bar(wanted: bool, label: str) -> tuple[Any, Callable[..., None]]:
+def _progress_bar(label: str, *, wanted: bool) -> tuple[Any, Callable[..., None]]:
     """A bar over epochs and the function that moves it."""
     from tqdm.auto import tqdm
 

@@ -43,7 +43,8 @@ def check_query(mdata: "MuData", key_added: str) -> None:
     Raises
     ------
     ValueError
-        This MuData was fitted under the same key: predictions of rows that the model was trained on would look better than they are.
+        This MuData was fitted under the same key: predictions of rows that the model was trained on would look better than they
+        are.
     """
     check_key(mdata, key_added)
     if _keys.FOLDS in mdata.uns.get(key_added, {}):
@@ -75,8 +76,8 @@ def predict(
     modalities
         Pretend that these alone were measured; None: all that are there.
     min_coverage
-        Least share in [0, 1] of a modality's features that must be there; the missing ones stand at their training mean. Below 0.8
-        predictions were seen to become unreliable without looking so.
+        Least share in [0, 1] of a modality's features that must be there; the missing ones stand at their training mean. Below
+        0.8 predictions were seen to become unreliable without looking so.
     device
         "auto", "cpu", "cuda".
     key_added
@@ -84,16 +85,16 @@ def predict(
 
     Returns
     -------
-    DataFrame over ``mdata.obs_names``: ``prediction`` and ``confidence``, for regression ``prediction``, ``low`` and ``high``. Written
-    to the MuData: ``obs["omicsbal_<label>"]``, ``obs["omicsbal_confidence"]``, ``obsm["omicsbal_proba_<label>"]`` (n, classes), for
-    regression ``obsm["omicsbal_interval_<label>"]``; ``uns["omicsbal"]`` with the coverage by modality. NaN where a cell lacks
-    every modality that the head needs.
+    DataFrame over ``mdata.obs_names``: ``prediction`` and ``confidence``, for regression ``prediction``, ``low`` and ``high``.
+    Written to the MuData: ``obs["omicsbal_<label>"]``, ``obs["omicsbal_confidence"]``, ``obsm["omicsbal_proba_<label>"]`` (n,
+    classes), for regression ``obsm["omicsbal_interval_<label>"]``; ``uns["omicsbal"]`` with the coverage by modality. NaN where
+    a cell lacks every modality that the head needs.
 
     Raises
     ------
     TypeError, KeyError, ValueError, FileNotFoundError
-        Not a model; no shared modality; too few features; values the recipe refuses; unknown head; a MuData that was fitted under the
-        same `key_added`. The MuData is as it was.
+        Not a model; no shared modality; too few features; values the recipe refuses; unknown head; a MuData that was fitted
+        under the same `key_added`. The MuData is as it was.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,15 +44,14 @@ def fit_expert(
 
     The path runs from strong to weak penalties and ends at the first that is worse out-of-fold.
     """
-    n_folds = int(folds.max()) + 1
-    parts = [np.flatnonzero(folds != k) for k in range(n_folds)]
+    parts = [np.flatnonzero(folds != k) for k in range(int(folds.max()) + 1)]
     if any(len(part) < 2 or len(np.unique(y[part])) < 2 for part in parts):
         return None
     z, basis = rotated(x)
-    fitted: list = [None] * n_folds
-    best, kept, strength = np.inf, None, 0.0
+    fitted: list[Any] = [None] * len(parts)
+    best, strength, kept = np.inf, outcome.strengths[0], np.empty((len(y), outcome.task.n_out))
     for candidate in outcome.strengths:
-        raw = np.empty((len(y), outcome.task.n_out))
+        raw = np.empty_like(kept)
         for k, part in enumerate(parts):
             fitted[k] = outcome.expert(candidate, fitted[k]).fit(z[part], y[part])
             coef, intercept = outcome.linear(fitted[k])
@@ -60,7 +60,7 @@ def fit_expert(
         value = outcome.criterion(y, prediction)
         if value >= best:
             break
-        best, kept, strength = value, prediction, candidate
+        best, strength, kept = value, candidate, prediction
     coef, intercept = outcome.linear(outcome.expert(strength).fit(z, y))
     return Expert(modalities, basis @ coef, intercept, strength), kept
 

@@ -37,7 +37,8 @@ def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping
     """Criterion: the outcome's, averaged over the trained heads; metrics: the first one and the log-loss of each head."""
 
     def judge(outputs: Outputs) -> tuple[float, dict[str, float]]:
-        values, metrics = [], {}
+        values: list[float] = []
+        metrics: dict[str, float] = {}
         for head, raw in head_arrays(outputs, heads).items():
             rows = present.get(head, np.ones(len(y), dtype=bool))
             prediction = outcome.link(raw[0][rows])
@@ -106,7 +107,7 @@ def fit_predictor(
     )
     blocks = {m: x.cpu().numpy() for m, x in data.x.items()}
     linear, held_out = fit_experts(blocks, present, y, folds, outcome) if experts else ({}, {})
-    predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear)
+    predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear, align(module, strategy, data, members))
 
     def raw_for(pattern: Pattern) -> Raw:
         seen = head_arrays(
@@ -117,7 +118,6 @@ def fit_predictor(
     pooler = Pooler(predictor, raw_for, y, present, folds)
     predictions = pooler.cross_fitted()
     pooler.settle()
-    predictor.alignment = align(module, strategy, data, members)
     return Fit(predictor, predictions, held_out_embeddings(predictor, data), run.rows, run.best_epoch)
 
 

@@ -80,7 +80,7 @@ class Pooler:
                 self.predictor.pools[pattern] = pool
 
     def cross_fitted(self) -> dict[str, np.ndarray]:
-        """Calibrated predictions ``{head: (n, c)}`` of every head, pool and product, with nothing fitted on the row's own fold."""
+        """Calibrated predictions ``{head: (n, c)}`` of all heads, pool and product; nothing was fitted on the row's own fold."""
         shape = (len(self.y), self.predictor.outcome.task.n_out)
         result = {h: np.full(shape, np.nan) for h in self.predictor.head_names}
         for k in range(int(self.folds.max()) + 1):

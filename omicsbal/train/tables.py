@@ -10,7 +10,7 @@ from omicsbal.train.predictor import POOL, PRODUCT, Predictor
 
 
 def kind_of(head: str, predictor: Predictor) -> str:
-    """ "network", "expert", "product" or "pool"."""
+    """Say what a head is: "network", "expert", "product" or "pool"."""
     return "expert" if head in predictor.experts else "network" if head in predictor.trained else head
 
 

@@ -52,7 +52,7 @@ class Run:
 
 def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig) -> torch.optim.Optimizer:
     """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate."""
-    routes = {id(p) for encoder in net.encoders if encoder.route is not None for p in encoder.route.parameters()}
+    routes = {id(p) for p in net.routes()}
     groups = [
         {"params": [p for p in net.parameters() if id(p) not in routes], "weight_decay": config.weight_decay},
         {"params": [p for p in net.parameters() if id(p) in routes], "weight_decay": config.route_decay},
