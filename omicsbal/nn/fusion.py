@@ -26,8 +26,7 @@ class MeanFusion(nn.Module):
 
 
 class JointHead(nn.Module):
-    """Linear map beside a hidden layer: the hidden layer is what can learn synergy (XOR), the linear map keeps the rest
-    simple."""
+    """Linear map beside a hidden layer: the hidden layer can learn synergy (XOR), the linear map keeps the rest simple."""
 
     def __init__(self, members: int, n_out: int, config: NetConfig, generator: torch.Generator) -> None:
         super().__init__()

@@ -138,8 +138,8 @@ def subset(data: Arrays, rows: np.ndarray) -> Arrays:
 
 
 def wanted_patterns(modalities: Iterable[str], seen: Iterable[Pattern], *, most: int = 5) -> list[Pattern]:
-    """Patterns that get a pool: every subset of up to `most` modalities; of more, those seen, the whole, singles and
-    drop-ones.""" names = list(modalities)
+    """Patterns that get a pool: every subset of up to `most` modalities; of more, those seen, all, singles and drop-ones."""
+    names = list(modalities)
     if len(names) <= most:
         return [frozenset(m for j, m in enumerate(names) if i >> j & 1) for i in range(1, 2 ** len(names))]
     whole = frozenset(names)
