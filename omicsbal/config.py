@@ -23,6 +23,9 @@ class NetConfig:
     linear_route
         Add a linear map beside each MLP, so that a ridge-like model is inside the family: on bulk cohorts of about a
         hundred rows and thousands of features it is the better half.
+    tilt
+        Power, at least 0, of its own standard deviation that each input column is multiplied by: how much leading principal
+        components are preferred. 0 leaves the inputs as the recipe made them.
 
     Raises
     ------
@@ -40,11 +43,13 @@ class NetConfig:
     latent: int = 32
     dropout: float = 0.5
     linear_route: bool = True
+    tilt: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "latent"):
             check_number(name, getattr(self, name), low=1, integer=True)
         check_number("dropout", self.dropout, low=0, high=0.99)
+        check_number("tilt", self.tilt, low=0)
 
     def as_dict(self) -> dict[str, Any]:
         """Settings by name."""

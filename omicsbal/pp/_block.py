@@ -1,4 +1,4 @@
-"""How a standardised dense block is narrowed: kept whole, rotated, or cut to principal components."""
+"""How a standardised dense block becomes principal components: all of them, or the leading ones."""
 
 from typing import Literal
 
@@ -25,15 +25,20 @@ def block_width(n: int, p: int, n_components: int | Literal["auto"] | None) -> i
 
 
 def block_axes(Z: np.ndarray, n_components: int | Literal["auto"] | None) -> np.ndarray:
-    """Axes (p, d) float32 for the centred block Z (n, p); (p, 0) means keep the columns as they are."""
+    """Principal axes (p, d) float32 of the block Z (n, p); (p, 0) means keep the columns as they are.
+
+    A block that is not cut is rotated all the same: no linear model changes by that, and a net can then be told which directions
+    carry the variance (`omicsbal.nn.encoders.Encoder`).
+    """
     n, p = Z.shape
-    d = block_width(n, p, n_components)
-    return np.zeros((p, 0), np.float32) if d == p else principal_axes(Z, Z.mean(0, dtype=np.float64), d)
+    if n_components is None:
+        return np.zeros((p, 0), np.float32)
+    return principal_axes(Z, Z.mean(0, dtype=np.float64), block_width(n, p, n_components))
 
 
 def project(Z: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Z on the axes; Z itself where there are none."""
-    return Z @ axes if axes.shape[1] else Z
+    """Z on the axes; Z itself where there are none. The memory order is fixed first: products differ in the last bit by it."""
+    return np.ascontiguousarray(Z) @ axes if axes.shape[1] else Z
 
 
 def standardise(X: np.ndarray, mean: np.ndarray, scale: np.ndarray, clip: float) -> np.ndarray:

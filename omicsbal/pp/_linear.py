@@ -67,7 +67,7 @@ def principal_axes(Z: Matrix, mean: np.ndarray, n_axes: int) -> np.ndarray:
     solver = _by_subspace if min(Z.shape) > _EXACT else _by_gram if Z.shape[0] < Z.shape[1] else _by_covariance
     variance, axes = solver(Z, mean, n_axes)
     order = np.argsort(-variance, kind="stable")
-    order = order[variance[order] > 1e-9 * max(variance.max(initial=0), 0)]
+    order = order[variance[order] > 1e-7 * max(variance.max(initial=0), 0)]
     axes = axes[:, order]
     if not len(order):
         return np.zeros((Z.shape[1], 0), np.float32)

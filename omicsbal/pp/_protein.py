@@ -13,13 +13,13 @@ _CLIP = 10.0
 
 
 class ProteinRecipe(Recipe):
-    """Counts per antibody: centred log ratio within each cell, z-score, components only where the panel is wide.
+    """Counts per antibody: centred log ratio within each cell, z-score, principal components.
 
     Parameters
     ----------
     n_components
-        "auto": columns as they are, except on more than 1,000 rows with over 200 proteins (100 principal components), or
-        with more proteins than rows (rotation). An integer asks for that many; None keeps all columns.
+        "auto": all principal components, a rotation that loses nothing, except on more than 1,000 rows with over 200 proteins
+        (100 of them). An integer asks for that many; None keeps the proteins as columns.
 
     Notes
     -----
@@ -34,7 +34,7 @@ class ProteinRecipe(Recipe):
     --------
     >>> X = np.random.default_rng(0).poisson(20.0, (30, 6))
     >>> ProteinRecipe().fit_transform(X).shape
-    (30, 6)
+    (30, 5)
     """
 
     name: ClassVar[str] = "protein"

@@ -50,7 +50,8 @@ class Classes:
     metric = "macro_f1"
     columns = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss", "ece")
     expert_prefix = "lr"
-    strengths = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of logistic regression, on blocks whose mean squared row norm is their width
+    # C of logistic regression, on blocks whose mean squared row norm is their width
+    strengths = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
     power = 0.5
 
     @classmethod

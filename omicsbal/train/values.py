@@ -30,7 +30,8 @@ class Values:
     columns = ("r2", "rmse", "log_loss")
     names = ()
     expert_prefix = "ridge"
-    strengths = (1e5, 1e4, 1e3, 1e2, 1e1, 1.0)  # alpha of ridge regression, on blocks whose mean squared row norm is their width
+    # alpha of ridge regression, on blocks whose mean squared row norm is their width
+    strengths = (1e5, 1e4, 1e3, 1e2, 10.0, 1.0, 0.1)
 
     @classmethod
     def learn(cls, labels: pd.Series) -> "Values":
