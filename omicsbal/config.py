@@ -93,11 +93,11 @@ class FitConfig:
     max_epochs: int | None = None
     max_steps: int = 800
     batch_size: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1.0
     route_decay: float = 10.0
     evaluations: int = 25
-    n_members: int = 2
+    n_members: int = 5
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size"):

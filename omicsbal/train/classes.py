@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from omicsbal.objectives.tasks import Classification
 
 FLOOR = np.log(1e-6)  # log-probabilities below this carry no information worth a weight
-RIDGE = 0.02  # nats: pulls pool weights towards 1/H where the rows cannot tell the heads apart
+RIDGE = 5.0  # rows: pool weights are pulled towards 1/H as by five rows, which decides only where the data cannot tell heads apart
 UNSEEN = -20.0  # logit of a class without a single row: e^-20 is beyond what any head can overrule by chance
 
 
@@ -127,19 +127,20 @@ class Classes:
     def pool_weights(self, y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """Weights (H + 1,) of the log-linear pool: one >= 0 a head, and last that of the log-prior, of either sign.
 
-        Minimises the half-balanced log-loss of ``softmax(sum_h w_h log p_h + b log prior) + RIDGE (sum_h (w_h - 1/H)^2 + b^2)``,
-        a convex problem.
+        Minimises the half-balanced log-loss of ``softmax(sum_h w_h log p_h + b log prior)`` plus
+        ``RIDGE / n (sum_h (w_h - 1/H)^2 + b^2)``, a convex problem.
         """
         logs = np.concatenate([self._bounded(predictions), self._prior(predictions)])
         heads, rows = len(predictions), np.arange(len(y))
         share = balance(y, len(self.names), self.power) / len(y)
+        ridge = RIDGE / len(y)
         start = np.append(np.full(heads, 1 / heads), 0.0)
 
         def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
             mixed = log_softmax(np.tensordot(w, logs, 1))
             gradient = np.einsum("hnc,nc,n->h", logs, np.exp(mixed), share) - logs[:, rows, y] @ share
-            value = -(share * mixed[rows, y]).sum() + RIDGE * ((w - start) ** 2).sum()
-            return value, gradient + 2 * RIDGE * (w - start)
+            value = -(share * mixed[rows, y]).sum() + ridge * ((w - start) ** 2).sum()
+            return value, gradient + 2 * ridge * (w - start)
 
         bounds = [(0.0, None)] * heads + [(None, None)]
         return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 
 from omicsbal.objectives.tasks import Regression
 
-RIDGE = 0.02  # in units of the label's variance
+RIDGE = 5.0  # rows, as for classes; errors are in units of the label's variance
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Values:
         return prediction / temperature
 
     def pool_weights(self, y: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """Weights >= 0 (H,) minimising the squared error of the weighted sum, pulled towards 1/H by `RIDGE`.
+        """Weights >= 0 (H,) minimising the squared error of the weighted sum, pulled towards 1/H by ``RIDGE / n``.
 
         A log-linear pool of Gaussian heads is again Gaussian, with a non-negative combination of their means as its mean.
         """
@@ -97,8 +97,8 @@ class Values:
 
         def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
             error = w @ x - y
-            value = (error**2).mean() + RIDGE * ((w - start) ** 2).sum()
-            return value, 2 * x @ error / len(y) + 2 * RIDGE * (w - start)
+            value = (error**2).mean() + RIDGE / len(y) * ((w - start) ** 2).sum()
+            return value, 2 * x @ error / len(y) + 2 * RIDGE / len(y) * (w - start)
 
         return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * heads).x
 
