@@ -1,0 +1,170 @@
+"""Tables and a figure from accuracy.jsonl: what `accuracy.py report` writes, into benchmarks/results/ and README.md."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+ROOT = Path(__file__).resolve().parent.parent
+RATIO = 0.25  # test rows over training rows, five folds: the correction of Nadeau & Bengio 2003
+FIXED = {"lr:concat", "lr:late", "lr:stack", "lr:pool", "rf:concat"}
+ORDER = ["omicsbal", "lr:pool", "lr:concat", "lr:best-uni", "lr:late", "lr:stack", "rf:concat"]
+HEADS = ["omicsbal:uniform", "omicsbal:joint", "omicsbal:late"]
+MARK = re.compile(r"(<!-- accuracy:start -->\n).*?(<!-- accuracy:end -->)", re.DOTALL)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Lines as a frame; the best single modality, chosen with hindsight, becomes the system lr:best-uni for each metric."""
+    frame = pd.DataFrame(map(json.loads, path.read_text().splitlines()))
+    frame = frame.drop_duplicates(["data", "fold", "system"], keep="last")
+    single = frame[frame["system"].str.startswith("lr:") & ~frame["system"].isin(FIXED)]
+    best = []
+    for task, part in single.groupby("data"):
+        means = part.groupby("system")[["f1", "nll"]].mean()
+        winner = part[part["system"] == means["f1"].idxmax()].copy()
+        by_loss = part[part["system"] == means["nll"].idxmin()].set_index("fold")["nll"]
+        best.append(winner.assign(system="lr:best-uni", nll=winner["fold"].map(by_loss), data=task))
+    return pd.concat([frame.drop(single.index), *best], ignore_index=True)
+
+
+def corrected(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+    """Mean paired difference, its 95 % half-width and p, by the corrected resampled t-test."""
+    d = ours - theirs
+    error = np.sqrt(d.var(ddof=1) * (1 / len(d) + RATIO))
+    if error == 0:
+        return float(d.mean()), 0.0, 1.0 if d.mean() == 0 else 0.0
+    return float(d.mean()), float(stats.t.ppf(0.975, len(d) - 1) * error), float(2 * stats.t.sf(abs(d.mean()) / error, len(d) - 1))
+
+
+def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str]) -> pd.DataFrame:
+    """Differences omicsbal minus rival per task (for log-loss: rival minus omicsbal, so that positive is better)."""
+    wide = frame.pivot_table(index=["data", "fold"], columns="system", values=metric)
+    sign, rows = -1 if metric == "nll" else 1, []
+    for task, part in wide.groupby("data", sort=False):
+        for rival in rivals:
+            both = part[["omicsbal", rival]].dropna()
+            mean, half, p = corrected(sign * both["omicsbal"].to_numpy(), sign * both[rival].to_numpy())
+            rows.append({"data": task, "rival": rival, "folds": len(both), "difference": mean, "half": half, "p": p})
+    return pd.DataFrame(rows)
+
+
+def means(frame: pd.DataFrame, metric: str, systems: list[str]) -> pd.DataFrame:
+    """Mean over folds, tasks in rows, and the mean over tasks last."""
+    table = frame.pivot_table(index="data", columns="system", values=metric, aggfunc="mean")[systems]
+    table.loc["mean over tasks"] = table.mean()
+    return table
+
+
+def markdown(table: pd.DataFrame, digits: int = 3, *, largest: bool = True) -> str:
+    """A table with the best of each row in bold."""
+    lines = ["| task | " + " | ".join(table.columns) + " |", "|---" * (len(table.columns) + 1) + "|"]
+    for name, row in table.iterrows():
+        best = row.max() if largest else row.min()
+        cells = [f"**{v:.{digits}f}**" if round(v, digits) == round(best, digits) else f"{v:.{digits}f}" for v in row]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tally(pairs: pd.DataFrame) -> str:
+    """Wins, draws and losses against each rival at corrected p < 0.05."""
+    lines = ["| rival | better | no difference | worse | mean difference |", "|---|---|---|---|---|"]
+    for rival, part in pairs.groupby("rival", sort=False):
+        sure = part["p"] < 0.05
+        win, loss = int((sure & (part["difference"] > 0)).sum()), int((sure & (part["difference"] < 0)).sum())
+        lines.append(f"| {rival} | {win} | {len(part) - win - loss} | {loss} | {part['difference'].mean():+.3f} |")
+    return "\n".join(lines)
+
+
+def aims(frame: pd.DataFrame) -> str:
+    """The aims of the foundation issue, each with what was measured."""
+    f1, nll = means(frame, "f1", ORDER), means(frame, "nll", ORDER)
+    last, gap = "mean over tasks", (f1["omicsbal"] - f1["lr:best-uni"]).drop("mean over tasks")
+    checks = [
+        ("macro-F1 above lr:concat", f1.loc[last, "omicsbal"] > f1.loc[last, "lr:concat"], f"{f1.loc[last, 'omicsbal']:.4f} against {f1.loc[last, 'lr:concat']:.4f}"),
+        ("macro-F1 at least lr:pool", f1.loc[last, "omicsbal"] >= f1.loc[last, "lr:pool"], f"{f1.loc[last, 'omicsbal']:.4f} against {f1.loc[last, 'lr:pool']:.4f}"),
+        ("log-loss below lr:concat", nll.loc[last, "omicsbal"] < nll.loc[last, "lr:concat"], f"{nll.loc[last, 'omicsbal']:.4f} against {nll.loc[last, 'lr:concat']:.4f}"),
+        ("log-loss below lr:pool", nll.loc[last, "omicsbal"] < nll.loc[last, "lr:pool"], f"{nll.loc[last, 'omicsbal']:.4f} against {nll.loc[last, 'lr:pool']:.4f}"),
+        ("nowhere more than 0.01 below lr:best-uni", gap.min() >= -0.01, f"worst {gap.min():+.4f} on {gap.idxmin()}"),
+    ]  # fmt: skip
+    return "\n".join(f"- {'reached' if ok else '**missed**'}: {what} ({numbers})" for what, ok, numbers in checks)
+
+
+def figure(pairs: pd.DataFrame, path: Path) -> None:
+    """Forest of paired differences in macro-F1 against four rivals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rivals = list(dict.fromkeys(pairs["rival"]))
+    fig, axes = plt.subplots(1, len(rivals), figsize=(3.1 * len(rivals), 4.2), sharey=True, layout="constrained")
+    for ax, rival in zip(axes, rivals, strict=True):
+        part = pairs[pairs["rival"] == rival].iloc[::-1]
+        sure = (part["p"] < 0.05).to_numpy()
+        ax.axvline(0, color="0.5", lw=1)
+        ax.errorbar(part["difference"], range(len(part)), xerr=part["half"], fmt="none", ecolor="0.6", lw=1.2)
+        ax.scatter(part["difference"], range(len(part)), c=np.where(sure, "#0072B2", "white"), edgecolors="#0072B2", zorder=3, s=28)
+        ax.set_yticks(range(len(part)), part["data"])
+        ax.set_title(f"against {rival}", fontsize=10)
+        ax.set_xlabel("difference in macro-F1")
+        ax.spines[["top", "right"]].set_visible(False)
+    folds = sorted(set(pairs["folds"]))
+    fig.suptitle(f"omicsbal minus rival, {folds[0]} to {folds[-1]} paired folds, corrected 95 % intervals; filled: p < 0.05", fontsize=10)
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+
+
+def report(path: Path) -> None:
+    """Write everything."""
+    frame, out = read(path), path.parent
+    networks = [h for h in HEADS if h in set(frame["system"])]
+    f1, nll = means(frame, "f1", [*ORDER, *networks]), means(frame, "nll", [*ORDER, *networks])
+    pairs = {metric: paired(frame, metric, ["lr:pool", "lr:concat", "lr:best-uni", "rf:concat"]) for metric in ("f1", "nll")}
+    folds = frame[frame["system"] == "omicsbal"].groupby("data").size()
+    ranks = f1.drop("mean over tasks")[ORDER].rank(axis=1, ascending=False).mean().sort_values()
+    loss_ranks = nll.drop("mean over tasks")[ORDER].rank(axis=1).mean().sort_values()
+    parts = [
+        "# Accuracy",
+        f"Made by `python benchmarks/accuracy.py run` and `report`; {len(folds)} tasks of ../shared/measure, {folds.min()} to {folds.max()} "
+        "paired folds each, one seed. `omicsbal` is `ob.tl.fit(mdata, label_key=...)` with no further argument; `omicsbal:<strategy>` is "
+        "the fused head alone under that strategy. lr:best-uni is the best single modality chosen with hindsight.",
+        "## Aims of the foundation issue",
+        aims(frame),
+        "## Macro-F1",
+        markdown(f1),
+        "## Log-loss (nats)",
+        markdown(nll, largest=False),
+        "## Mean ranks",
+        "Macro-F1: " + ", ".join(f"{s} {r:.2f}" for s, r in ranks.items()) + ".",
+        "Log-loss: " + ", ".join(f"{s} {r:.2f}" for s, r in loss_ranks.items()) + ".",
+        "## Paired differences, macro-F1 (corrected resampled t-test, p < 0.05)",
+        tally(pairs["f1"]),
+        "## Paired differences, log-loss (positive: omicsbal is lower)",
+        tally(pairs["nll"]),
+    ]
+    (out / "accuracy.md").write_text("\n\n".join(parts) + "\n")
+    figure(pairs["f1"], out / "accuracy.png")
+    _readme(f1, nll, frame, folds)
+    print("\n\n".join(parts))
+
+
+def _readme(f1: pd.DataFrame, nll: pd.DataFrame, frame: pd.DataFrame, folds: pd.Series) -> None:
+    """The marked part of README.md."""
+    last = "mean over tasks"
+    table = pd.DataFrame({"macro-F1": f1.loc[last, ORDER], "log-loss (nats)": nll.loc[last, ORDER]})
+    lines = ["| system | mean macro-F1 | mean log-loss (nats) |", "|---|---|---|"]
+    lines += [f"| {s} | {r['macro-F1']:.3f} | {r['log-loss (nats)']:.3f} |" for s, r in table.iterrows()]
+    text = (
+        f"Mean over {len(folds)} real tasks, {folds.min()} to {folds.max()} held-out folds each, one seed (made by `benchmarks/accuracy.py`; "
+        "per task, with corrected paired tests: [benchmarks/results/accuracy.md](benchmarks/results/accuracy.md)). `lr:*` are tuned logistic "
+        "regressions: on all features (`concat`), averaged (`late`), stacked, pooled, and on the best single modality chosen with hindsight.\n\n"
+    )
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new = MARK.sub(lambda m: m[1] + text + "\n".join(lines) + "\n" + m[2], old)
+    if new != old:
+        readme.write_text(new)

@@ -1,0 +1,140 @@
+"""Time and memory as ratios within one run: the machines are shared, so seconds alone say little.
+
+    python benchmarks/speed.py            writes benchmarks/results/speed.md
+
+1. all members together against the same number of single fits one after the other (simulation, 600 cells);
+2. the default fit against lr:concat's features and tuning (../shared/measure) on cite_pbmc10k, 4,000 training cells, one thread each;
+3. peak memory of that fit over that of loading the data;
+4. import of omicsbal, and of omicsbal.tl, over import of torch alone.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+RESULTS = Path(__file__).resolve().parent / "results"
+REPEATS = 3
+
+
+def cpu(call) -> float:
+    """Least CPU seconds of a few calls: the least disturbed one."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def members() -> tuple[float, float, int]:
+    """CPU seconds of one fit with all members, and of as many single nets one after the other, same rows and steps."""
+    import torch
+
+    import omicsbal as ob
+    from omicsbal.balance import fresh
+    from omicsbal.loader import to_arrays
+    from omicsbal.model import pick_device
+    from omicsbal.nn.net import MultiOmicsNet
+    from omicsbal.objectives.supervised import supervised_terms
+    from omicsbal.objectives.tasks import Classification
+    from omicsbal.train.members import Members
+    from omicsbal.train.trainer import train
+
+    rng = np.random.default_rng(0)
+    n, config, net = 600, replace(ob.FitConfig(), max_epochs=10, evaluations=1), ob.NetConfig()
+    y = rng.integers(0, 5, n)
+    blocks = {m: rng.normal(size=(n, 50)).astype(np.float32) for m in ("rna", "atac", "protein")}
+    data = to_arrays(blocks, {m: np.ones(n, dtype=bool) for m in blocks}, y=y, weight=np.ones(n), device=pick_device("cpu"))
+    task, folds = Classification(n_out=5), rng.permutation(n) % 5
+
+    def once(n_full: int, fold: np.ndarray) -> None:
+        generator = torch.Generator().manual_seed(0)
+        layout = Members(folds=fold, n_full=n_full)
+        module = MultiOmicsNet({m: 50 for m in blocks}, 5, members=layout.total, config=net, generator=generator)
+        train(module, fresh("uniform"), data, layout, task=task, terms=supervised_terms(["fused", *blocks], task),
+              judge=lambda _: (0.0, {}), config=config, generator=generator)  # fmt: skip
+
+    total = Members(folds=folds, n_full=config.n_members).total
+    together = cpu(lambda: once(config.n_members, folds))
+    single = cpu(lambda: once(0, np.zeros(n, dtype=np.int64)))  # one member; its mask does not change the arithmetic
+    return together, single * total, total
+
+
+def fit_against_linear() -> tuple[float, float]:
+    """CPU seconds of the default fit and of lr:concat, features included, on the first training fold of cite_pbmc10k."""
+    from accuracy import protocol
+
+    import omicsbal as ob
+
+    P, B = protocol()
+    mdata, label = P.load("cite_pbmc10k")
+    y = mdata.obs[label].astype(str).to_numpy()
+    train, test = P.folds(y)[0]
+    learn = mdata[train].copy()
+
+    def linear() -> None:
+        features = P.features(mdata, train, test)
+        B.tuned(np.hstack([a for a, _ in features.values()]), y[train])
+
+    ours = cpu(lambda: ob.tl.fit(learn, label_key=label, progress=False))
+    return ours, cpu(linear)
+
+
+def peak(code: str) -> float:
+    """Peak resident memory of a fresh interpreter, MiB."""
+    tail = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    return float(subprocess.run([sys.executable, "-W", "ignore", "-c", code + tail], capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def memory() -> tuple[float, float]:
+    """Peak MiB of loading cite_pbmc10k with all libraries imported, and of fitting it as well."""
+    load = "import omicsbal as ob, torch, scanpy, omicsbal.tl\nm = ob.datasets.load('cite_pbmc10k')"
+    return peak(load), peak(load + "\nob.tl.fit(m, label_key='cell_type', progress=False)")
+
+
+def importing(module: str) -> float:
+    """CPU seconds of importing a module in a fresh interpreter, less those of the bare interpreter."""
+
+    def seconds(code: str) -> float:
+        code = f"{code}\nimport time; print(time.process_time())"
+        runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(REPEATS)]
+        return min(map(float, runs))
+
+    return seconds(f"import {module}") - seconds("pass")
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    import torch
+
+    torch.set_num_threads(1)
+    together, apart, total = members()
+    ours, linear = fit_against_linear()
+    before, after = memory()
+    base, light, verbs = importing("torch"), importing("omicsbal"), importing("omicsbal.tl")
+    lines = [
+        "# Speed and memory",
+        f"Made by `python benchmarks/speed.py`: one run, one thread, least of {REPEATS} CPU times; Python {platform.python_version()}, torch {torch.__version__}.",
+        "| what | this | that | ratio |\n|---|---|---|---|\n"
+        f"| {total} members in one pass, against {total} single fits | {together:.1f} s | {apart:.1f} s | {together / apart:.2f} |\n"
+        f"| default fit on cite_pbmc10k (4,000 cells), against features and tuning of lr:concat | {ours:.1f} s | {linear:.1f} s | {ours / linear:.2f} |\n"
+        f"| peak memory of that fit (5,000 cells), against loading data and libraries | {after:.0f} MiB | {before:.0f} MiB | {after / before:.2f} |\n"
+        f"| `import omicsbal`, against `import torch` | {light:.2f} s | {base:.2f} s | {light / base:.2f} |\n"
+        f"| `import omicsbal.tl`, against `import torch` | {verbs:.2f} s | {base:.2f} s | {verbs / base:.2f} |",
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "speed.md").write_text("\n\n".join(lines) + "\n")
+    print("\n\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
