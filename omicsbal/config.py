@@ -43,7 +43,7 @@ class NetConfig:
     latent: int = 32
     dropout: float = 0.5
     linear_route: bool = True
-    tilt: float = 1.0
+    tilt: float = 1.5
 
     def __post_init__(self) -> None:
         for name in ("width", "depth", "latent"):
