@@ -196,9 +196,8 @@ class FittedModel:
         p = self.predictor
         weights = {f"net/{k}": v.cpu().numpy() for k, v in p.net.state_dict().items()}
         weights |= {f"strategy/{k}": v.cpu().numpy() for k, v in p.strategy.state_dict().items()}
-        weights |= {f"centre/{k}": v for k, v in p.alignment.centre.items()} | {
-            f"turn/{k}": v for k, v in p.alignment.turn.items()
-        }
+        for part in ("centre", "turn", "home"):
+            weights |= {f"{part}/{k}": v for k, v in getattr(p.alignment, part).items()}
         weights["folds"] = p.members.folds
         for name, expert in p.experts.items():
             weights |= {f"coef/{name}": expert.coef, f"intercept/{name}": expert.intercept}
