@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from omicsbal._types import FUSED
 from omicsbal._validate import OmicsbalWarning, check_choice, listed, problem
 from omicsbal.model import OUTCOMES
 from omicsbal.pp import find_groups, find_label, make_folds, presence, rare_classes
+from omicsbal.train.experts import CONCAT
 from omicsbal.train.outcome import Outcome
+from omicsbal.train.predictor import POOL, PRODUCT
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 PLENTY = 3000  # training rows above which a third of them can be spared, so three folds do
 MANY_VALUES = 20  # distinct numbers above which a numeric label is a quantity and not a code
+RESERVED = (FUSED, POOL, PRODUCT, CONCAT)  # a modality's head and expert carry its name, and these are taken
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,22 @@ class Design:
     folds: np.ndarray  # of the training rows
     outcome: Outcome
     said: str  # what was done to rare classes; empty if nothing
+
+
+def check_head_names(modalities: list[str]) -> None:
+    """Refuse modalities whose heads could not be told from others.
+
+    Raises
+    ------
+    ValueError
+        A modality is named like a head, or as a linear expert is.
+    """
+    prefixes = tuple(f"{o.expert_prefix}:" for o in OUTCOMES.values())
+    taken = [m for m in modalities if m in RESERVED or m.startswith(prefixes)]
+    if taken:
+        expected = f"names other than {listed(RESERVED)} and not beginning with {listed(prefixes)}, which heads have"
+        do = f"Rename it: MuData({{'my_{taken[0]}': mdata[{taken[0]!r}], ...}})."
+        raise ValueError(problem("modalities", expected=expected, found=listed(taken), do=do))
 
 
 def settle_task(labels: pd.Series, task: str) -> str:
@@ -79,7 +99,7 @@ def make_design(
         said, labels = "", values
     else:
         labels, wanted, said = rare_classes(labels.where(usable), n_folds=wanted, rare=rare)
-        labels = labels.where(labels.isna(), labels.astype(str)).astype(object)
+        labels = labels.astype(object).where(labels.isna(), labels.astype(str).astype(object))
     if said:
         warnings.warn(f"{said} Change this with rare=... or n_folds=....", OmicsbalWarning, stacklevel=4)
     groups = None if group_key is None else find_groups(mdata, group_key)

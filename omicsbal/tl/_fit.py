@@ -17,7 +17,7 @@ from omicsbal.loader import to_arrays
 from omicsbal.model import FittedModel, pick_device, versions
 from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.sources import Options, plan
-from omicsbal.tl._design import Design, make_design
+from omicsbal.tl._design import Design, check_head_names, make_design
 from omicsbal.tl._write import check_key, prediction_columns, write_embeddings, write_predictions
 from omicsbal.train.checkpoint import Checkpoint, fingerprint
 from omicsbal.train.fitting import Fit, fit_predictor
@@ -126,6 +126,7 @@ def fit(
     check_key(mdata, key_added)
     check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
     names = list(mdata.mod) if modalities is None else list(dict.fromkeys(modalities))
+    check_head_names(names)
     balancer, net, config, where = fresh(strategy), net or NetConfig(), config or FitConfig(), pick_device(device)
     design = make_design(
         mdata,
@@ -230,9 +231,9 @@ def _write(mdata: "MuData", model: FittedModel, fitted: Fit, design: Design, key
             embeddings[name][rest] = z
     folds = np.full(mdata.n_obs, -1, dtype=np.int64)
     folds[training] = design.folds
-    columns = prediction_columns(model, prediction, mdata.obs_names)
+    obs, obsm = prediction_columns(model, prediction, mdata.obs_names, keys)
 
-    write_predictions(mdata, keys, columns)
+    write_predictions(mdata, obs, obsm)
     write_embeddings(mdata, keys, embeddings)
     mdata.uns[key_added] = {
         _keys.LABEL_KEY: model.label_key,

@@ -34,32 +34,35 @@ def check_key(mdata: "MuData", key_added: str) -> None:
         raise ValueError(problem("key_added", expected="a free slot", found=f"mdata.uns[{key_added!r}] of another origin", do=do))
 
 
-def prediction_columns(model: FittedModel, prediction: np.ndarray, names: pd.Index) -> dict[str, pd.Series | pd.DataFrame]:
-    """Predictions (n, c) as a user reads them, by slot kind: see `_keys.Keys`."""
+def prediction_columns(
+    model: FittedModel, prediction: np.ndarray, names: pd.Index, keys: Keys
+) -> tuple[dict[str, pd.Series], dict[str, pd.DataFrame]]:
+    """Predictions (n, c) as a user reads them: columns of obs, and entries of obsm, by slot."""
     outcome = model.outcome
     if isinstance(outcome, Values):
         value = outcome.mean + outcome.sd * prediction[:, 0]
         half = LEVEL * float(model.heads.loc["pool", "rmse"])
         interval = pd.DataFrame({"low": value - half, "high": value + half}, index=names)
-        return {"prediction": pd.Series(value, index=names), "interval": interval}
+        return {keys.prediction: pd.Series(value, index=names)}, {keys.interval: interval}
     proba = pd.DataFrame(np.exp(prediction), index=names, columns=list(outcome.names))
     known = proba.notna().all(axis=1).to_numpy()
     codes = np.where(known, np.nan_to_num(prediction, nan=-np.inf).argmax(1), -1)
     label = pd.Series(pd.Categorical.from_codes(codes, categories=list(outcome.names)), index=names)
-    return {"prediction": label, "confidence": proba.max(axis=1), "proba": proba}
+    return {keys.prediction: label, keys.confidence: proba.max(axis=1)}, {keys.proba: proba}
 
 
-def write_predictions(mdata: "MuData", keys: Keys, columns: dict[str, pd.Series | pd.DataFrame]) -> None:
-    """Series to obs, DataFrames to obsm."""
-    for kind, values in columns.items():
-        slots = mdata.obs if isinstance(values, pd.Series) else mdata.obsm
-        slots[getattr(keys, kind)] = values
+def write_predictions(mdata: "MuData", obs: dict[str, pd.Series], obsm: dict[str, pd.DataFrame]) -> None:
+    """Fill the slots."""
+    for slot, column in obs.items():
+        mdata.obs[slot] = column
+    for slot, frame in obsm.items():
+        mdata.obsm[slot] = frame
 
 
 def write_embeddings(mdata: "MuData", keys: Keys, embeddings: dict[str, np.ndarray]) -> None:
     """Fused to the MuData, the others to their modality, in the modality's own order of cells."""
     mdata.obsm[keys.embedding] = embeddings[FUSED]
     for m, z in embeddings.items():
-        if m in mdata.mod:
+        if m != FUSED and m in mdata.mod:
             place = mdata.obs_names.get_indexer(mdata.mod[m].obs_names)
             mdata.mod[m].obsm[keys.embedding] = z[place]
