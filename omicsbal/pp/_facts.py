@@ -28,7 +28,7 @@ def facts(mdata: "MuData", m: str, *, recipe: str | None, layer: str | None, use
         chosen, why = check_choice("recipe", recipe, RECIPES), "asked for"
     else:
         types = mdata.mod[m].var.get("feature_types") if use_rep is None else None
-        chosen, why = ("dense", f"obsm entry {use_rep!r}") if use_rep else choose_recipe(m, X, types)
+        chosen, why = ("dense", f"obsm entry {use_rep!r}") if use_rep else choose_recipe(m, X, feature_types=types)
     n, p = X.shape
     present = n / max(mdata.n_obs, 1)
     said = [*_faults(m, X, chosen, names), *_hints(mdata, m, X, chosen, why)]

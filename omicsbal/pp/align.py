@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from omicsbal._validate import listed, nearest, problem
 
 from ._linear import Matrix
+from .options import per_modality
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 def presence(mdata: "MuData") -> dict[str, np.ndarray]:
     """Say which rows have which modality, from ``mdata.obsmap``, never from values.
+
+    Parameters
+    ----------
+    mdata
+        Left as it is.
 
     Returns
     -------
@@ -80,27 +86,6 @@ def modality_pattern(mdata: "MuData", *, modalities: Sequence[str] | None = None
             words = np.where(here[m], np.where(words == "", m, words + f"+{m}"), words)
     pattern = pd.Series(np.where(words == "", "none", words), index=mdata.obs_names, name="modality_pattern", dtype=str)
     return pattern.astype(pd.CategoricalDtype(pattern.value_counts().index.astype(str)))
-
-
-def per_modality(name: str, option: Any, modalities: Sequence[str]) -> dict[str, Any]:
-    """Spread an option over modalities: a mapping by modality, or one value for all; None where nothing is said.
-
-    Raises
-    ------
-    KeyError
-        The mapping names an unknown modality.
-
-    Examples
-    --------
-    >>> per_modality("layer", {"rna": "counts"}, ["rna", "atac"])
-    {'rna': 'counts', 'atac': None}
-    """
-    if not isinstance(option, Mapping):
-        return dict.fromkeys(modalities, option)
-    for m in option:
-        if m not in modalities:
-            raise KeyError(problem(name, expected="names of modalities", found=repr(m), do=nearest(m, modalities)))
-    return {m: option.get(m) for m in modalities}
 
 
 def matrix_of(

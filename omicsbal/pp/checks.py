@@ -130,6 +130,13 @@ def check_mdata(mdata: Any, *, modalities: Sequence[str] | None = None) -> "MuDa
     -----
     OmicsbalWarning
         An AnnData was wrapped.
+
+    Examples
+    --------
+    >>> import omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=60, n_truth=200, random_state=0)
+    >>> check_mdata(mdata) is mdata
+    True
     """
     mdata = as_mdata(mdata)
     if getattr(mdata, "axis", 0) != 0:
@@ -181,7 +188,7 @@ def _wrap(adata: Any) -> "MuData":
 
     name = "rna"
     if "feature_types" in adata.var:
-        kind = choose_recipe("", np.ones((1, 1)), adata.var["feature_types"])[0]
+        kind = choose_recipe("", np.ones((1, 1)), feature_types=adata.var["feature_types"])[0]
         name = kind if kind in COUNT_RECIPES else name
     warnings.warn(
         f"`mdata`: expected a MuData; found an AnnData, taken as MuData({{{name!r}: adata}}). "

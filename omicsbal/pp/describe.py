@@ -9,9 +9,10 @@ import pandas as pd
 from omicsbal._validate import listed
 
 from ._facts import facts
-from .align import modality_pattern, per_modality
+from .align import modality_pattern
 from .checks import as_mdata
 from .labels import find_label
+from .options import per_modality
 
 if TYPE_CHECKING:
     from mudata import MuData

@@ -23,7 +23,7 @@ _WORDS = {
 }
 
 
-def choose_recipe(name: str, X: Matrix, feature_types: object = None) -> tuple[str, str]:
+def choose_recipe(name: str, X: Matrix, *, feature_types: object = None) -> tuple[str, str]:
     """Choose the recipe for a modality from its feature types, its name and its values.
 
     Parameters

@@ -10,8 +10,9 @@ import pandas as pd
 from omicsbal._validate import check_choice, listed, problem
 
 from ._recipe import Recipe
-from .align import match_features, matrix_of, per_modality, take_features
+from .align import match_features, matrix_of, take_features
 from .checks import check_matrix
+from .options import per_modality
 from .recipes import RECIPES, choose_recipe
 
 if TYPE_CHECKING:
@@ -128,5 +129,5 @@ def _recipe(name: str, asked: Any, X: Any, feature_types: Any, rep: str | None) 
         return RECIPES[check_choice("recipe", asked, RECIPES)](), "as asked"
     if rep:
         return RECIPES["dense"](), f"from obsm[{rep!r}]"
-    chosen, why = choose_recipe(name, X, feature_types)
+    chosen, why = choose_recipe(name, X, feature_types=feature_types)
     return RECIPES[chosen](), why

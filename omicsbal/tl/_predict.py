@@ -111,8 +111,9 @@ def predict(
     check_choice("head", head, model.predictor.head_names)
     check_number("min_coverage", min_coverage, low=0, high=1)
     data, coverage = model.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device=device)
-    columns = prediction_columns(model, model.predictor.predict(data, head=head), mdata.obs_names)
-    write_predictions(mdata, Keys(key_added, model.label_key), columns)
+    keys = Keys(key_added, model.label_key)
+    obs, obsm = prediction_columns(model, model.predictor.predict(data, head=head), mdata.obs_names, keys)
+    write_predictions(mdata, obs, obsm)
     mdata.uns[key_added] = {
         _keys.LABEL_KEY: model.label_key,
         _keys.TASK: model.task,
@@ -122,5 +123,5 @@ def predict(
         _keys.VERSIONS: json.dumps(versions()),
         COVERAGE: pd.DataFrame({"modality": list(coverage), "coverage": list(coverage.values())}),
     }
-    series = {k: v for k, v in columns.items() if k in ("prediction", "confidence")}
-    return pd.concat([pd.DataFrame(series), *([columns["interval"]] if "interval" in columns else [])], axis=1)
+    table = pd.DataFrame(obs).rename(columns={keys.prediction: "prediction", keys.confidence: "confidence"})
+    return table.join(obsm[keys.interval]) if keys.interval in obsm else table

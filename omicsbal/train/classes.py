@@ -13,7 +13,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from omicsbal.objectives.tasks import Classification
 
 FLOOR = np.log(1e-6)  # log-probabilities below this carry no information worth a weight
-RIDGE = 5.0  # rows: pool weights are pulled towards 1/H as by five rows, which decides only where the data cannot tell heads apart
+RIDGE = (
+    5.0  # rows: pool weights are pulled towards 1/H as by five rows, which decides only where the data cannot tell heads apart
+)
 UNSEEN = -20.0  # logit of a class without a single row: e^-20 is beyond what any head can overrule by chance
 
 

@@ -230,7 +230,7 @@ def test_a_wide_sparse_matrix_is_never_made_dense(monkeypatch):
     ],
 )
 def test_recipe_for_counts_goes_by_type_then_name(name, types, expected):
-    assert choose_recipe(name, np.array([[1, 0, 2], [0, 4, 1]]), types)[0] == expected
+    assert choose_recipe(name, np.array([[1, 0, 2], [0, 4, 1]]), feature_types=types)[0] == expected
 
 
 @pytest.mark.parametrize("X", [[[0.5, 1.2]], [[-1.0, 2.0]], [[np.nan, 2.0]], [[0.0, 0.0]]])

@@ -1,7 +1,6 @@
 """A fitted model: recipes, predictor and what is known of its training rows; saved as arrays and JSON alone."""
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,28 +10,17 @@ import pandas as pd
 import torch
 
 import omicsbal
-from omicsbal._store import frame_from_json, frame_to_json, read_folder, write_folder
 from omicsbal._types import Arrays
 from omicsbal._validate import check_choice, nearest, problem
-from omicsbal.balance import STRATEGIES, name_of
-from omicsbal.config import NetConfig
 from omicsbal.loader import to_arrays
-from omicsbal.nn.net import MultiOmicsNet
-from omicsbal.pp.recipes import RECIPES
+from omicsbal.model._archive import read, write
 from omicsbal.pp.sources import Source
-from omicsbal.train.alignment import Alignment
-from omicsbal.train.classes import Classes
-from omicsbal.train.experts import Expert
-from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
-from omicsbal.train.predictor import Pool, Predictor
-from omicsbal.train.values import Values
+from omicsbal.train.predictor import Predictor
 
 if TYPE_CHECKING:
     from mudata import MuData
 
-SCHEMA = 1  # format of the folder; raised when an older omicsbal could not read it
-OUTCOMES: dict[str, Any] = {"classification": Classes, "regression": Values}
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "torch", "anndata", "mudata")
 
 
@@ -193,45 +181,8 @@ class FittedModel:
         OSError
             The folder cannot be written.
         """
-        p = self.predictor
-        weights = {f"net/{k}": v.cpu().numpy() for k, v in p.net.state_dict().items()}
-        weights |= {f"strategy/{k}": v.cpu().numpy() for k, v in p.strategy.state_dict().items()}
-        for part in ("centre", "turn", "home"):
-            weights |= {f"{part}/{k}": v for k, v in getattr(p.alignment, part).items()}
-        weights["folds"] = p.members.folds
-        for name, expert in p.experts.items():
-            weights |= {f"coef/{name}": expert.coef, f"intercept/{name}": expert.intercept}
-        recipes = {f"{m}/{k}": v for m, s in self.sources.items() for k, v in s.recipe.state().items()}
-        write_folder(Path(path), self._manifest(), {"weights": weights, "recipes": recipes}, overwrite=overwrite)
+        write(self, Path(path), overwrite=overwrite)
         return Path(path)
-
-    def _manifest(self) -> dict[str, Any]:
-        """Everything that is no array."""
-        p = self.predictor
-        return {
-            "schema": SCHEMA,
-            "label_key": self.label_key,
-            "versions": self.written_by,
-            "params": self.params,
-            "outcome": self.outcome.state(),
-            "strategy": {"name": name_of(p.strategy), "settings": p.strategy.settings()},
-            "trained": list(p.trained),
-            "n_full": p.members.n_full,
-            "temperatures": p.temperatures,
-            "experts": {name: {"modalities": list(e.modalities), "strength": e.strength} for name, e in p.experts.items()},
-            "pools": [
-                {
-                    "pattern": sorted(k),
-                    "heads": v.heads,
-                    "temperatures": list(v.temperatures),
-                    "weights": list(v.weights),
-                    "n": v.n,
-                }
-                for k, v in p.pools.items()
-            ],
-            "sources": [_source_manifest(s) for s in self.sources.values()],
-            "tables": {name: frame_to_json(t) for name, t in self.tables.items()},
-        }
 
     @classmethod
     def load(cls, path: Path | str) -> "FittedModel":
@@ -253,60 +204,4 @@ class FittedModel:
         ValueError
             Files altered, a newer format, or a strategy that is not registered here.
         """
-        facts, arrays = read_folder(Path(path), schema=SCHEMA)
-        recipes = _grouped(arrays["recipes"])
-        sources = {s["name"]: _source(s, recipes[s["name"]]) for s in facts["sources"]}
-        predictor = _predictor(facts, sources, arrays["weights"])
-        tables = {name: frame_from_json(t) for name, t in facts["tables"].items()}
-        return cls(facts["label_key"], sources, predictor, facts["params"], tables, facts["versions"])
-
-
-def _source_manifest(source: Source) -> dict[str, Any]:
-    """A source without its arrays."""
-    names = ("name", "features", "layer", "use_rep", "why")
-    recipe = {"name": source.recipe.name, "params": source.recipe.get_params()}
-    return {n: getattr(source, n) for n in names} | {"recipe": recipe}
-
-
-def _grouped(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """{"a/b": x} to {"a": {"b": x}}; the last slash counts, since a modality's name may hold one."""
-    groups: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in arrays.items():
-        group, _, name = key.rpartition("/")
-        groups.setdefault(group, {})[name] = value
-    return groups
-
-
-def _source(facts: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> Source:
-    """Inverse of `_source_manifest`."""
-    kind = RECIPES[check_choice("recipe", facts["recipe"]["name"], RECIPES)]
-    recipe = kind.from_state(facts["recipe"]["params"], state)
-    return Source(facts["name"], recipe, tuple(facts["features"]), facts["layer"], facts["use_rep"], facts["why"])
-
-
-def _predictor(facts: Mapping[str, Any], sources: Mapping[str, Source], arrays: Mapping[str, np.ndarray]) -> Predictor:
-    """The predictor from the manifest and the weights."""
-    parts: dict[str, dict[str, np.ndarray]] = {}
-    for key, value in arrays.items():
-        kind, _, name = key.partition("/")
-        parts.setdefault(kind, {})[name] = value
-    outcome = OUTCOMES[facts["outcome"]["kind"]].from_state(facts["outcome"])
-    members = Members(parts["folds"][""], facts["n_full"])
-    sizes = {m: s.recipe.n_out for m, s in sources.items()}
-    config = NetConfig(**facts["params"]["net"])
-    net = MultiOmicsNet(sizes, outcome.task.n_out, members=members.total, config=config, generator=torch.Generator())
-    net.load_state_dict({k: torch.from_numpy(v) for k, v in parts["net"].items()})
-    named = facts["strategy"]
-    strategy = STRATEGIES[check_choice("strategy", named["name"], STRATEGIES)](**named["settings"])
-    strategy.load_state_dict({k: torch.from_numpy(v) for k, v in parts.get("strategy", {}).items()})
-    experts = {
-        name: Expert(tuple(e["modalities"]), parts["coef"][name], parts["intercept"][name], e["strength"])
-        for name, e in facts["experts"].items()
-    }
-    pools = {
-        frozenset(q["pattern"]): Pool(tuple(q["heads"]), np.array(q["temperatures"]), np.array(q["weights"]), q["n"])
-        for q in facts["pools"]
-    }
-    alignment = Alignment(parts["centre"], parts["turn"], parts["home"])
-    trained = tuple(facts["trained"])
-    return Predictor(net, strategy, members, outcome, trained, experts, alignment, facts["temperatures"], pools)
+        return cls(**read(Path(path)))
