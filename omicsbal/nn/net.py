@@ -1,6 +1,6 @@
 """The whole net: encoders, masked fusion, a fused head and one head a modality."""
 
-from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,6 @@ from omicsbal.config import NetConfig
 from omicsbal.nn.encoders import Encoder
 from omicsbal.nn.fusion import JointHead, MeanFusion
 from omicsbal.nn.layers import MemberLinear
-
-Fuse = Callable[[Outputs, dict[str, Tensor]], Tensor]
 
 
 class MultiOmicsNet(nn.Module):
@@ -41,6 +39,11 @@ class MultiOmicsNet(nn.Module):
         self.fusion = MeanFusion(self.modalities, members, config.latent, generator)
         self.joint_head = JointHead(members, n_out, config, generator)
 
+    def set_tilt(self, x: dict[str, Tensor], present: dict[str, Tensor], power: float) -> None:
+        """Learn the encoders' column factors from the training rows that have their modality."""
+        for m, encoder in zip(self.modalities, self.encoders, strict=True):
+            cast("Encoder", encoder).set_tilt(x[m][present[m]], power)
+
     def encode(self, x: dict[str, Tensor], present: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embeddings ``{m: (K, n, k)}``, zero where the modality is absent whatever x holds there."""
         z = {}
@@ -58,12 +61,11 @@ class MultiOmicsNet(nn.Module):
     def forward(self, x: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:
         return self.decode(self.encode(x, present), present)
 
-    def routes(self) -> list[nn.Parameter]:
-        """Parameters of the encoders' linear routes."""
-        return [p for name, p in self.encoders.named_parameters() if name.split(".")[1] == "route"]
-
     def groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters by what they serve: "encoder/<m>", "head/<m>", "fused"."""
-        groups = {f"encoder/{m}": list(e.parameters()) for m, e in zip(self.modalities, self.encoders, strict=True)}
-        groups |= {f"head/{m}": list(h.parameters()) for m, h in zip(self.modalities, self.heads, strict=True)}
+        """Parameters by what they serve: "encoder/<m>", its linear route "route/<m>", "head/<m>", and "fused"."""
+        groups: dict[str, list[nn.Parameter]] = {}
+        for m, encoder, head in zip(self.modalities, self.encoders, self.heads, strict=True):
+            for name, parameter in encoder.named_parameters():
+                groups.setdefault(f"{'route' if name.startswith('route.') else 'encoder'}/{m}", []).append(parameter)
+            groups[f"head/{m}"] = list(head.parameters())
         return groups | {"fused": [*self.fusion.parameters(), *self.joint_head.parameters()]}

@@ -91,8 +91,7 @@ def fit_predictor(
     module = MultiOmicsNet(
         {m: x.shape[1] for m, x in data.x.items()}, outcome.task.n_out, members=members.total, config=net, generator=generator
     )
-    for encoder, (m, x) in zip(module.encoders, data.x.items(), strict=True):
-        encoder.set_tilt(x[data.present[m]], net.tilt)
+    module.set_tilt(data.x, data.present, net.tilt)
     trained = strategy.heads(list(data.x))
     run = train(
         module,

@@ -52,12 +52,9 @@ class Run:
 
 def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig) -> torch.optim.Optimizer:
     """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate."""
-    routes = {id(p) for p in net.routes()}
-    groups = [
-        {"params": [p for p in net.parameters() if id(p) not in routes], "weight_decay": config.weight_decay},
-        {"params": [p for p in net.parameters() if id(p) in routes], "weight_decay": config.route_decay},
-        {"params": list(strategy.parameters()), "weight_decay": 0.0},
-    ]
+    decay = {True: config.route_decay, False: config.weight_decay}
+    groups = [{"params": p, "weight_decay": decay[name.startswith("route/")]} for name, p in net.groups().items()]
+    groups.append({"params": list(strategy.parameters()), "weight_decay": 0.0})
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
 
 
