@@ -119,14 +119,14 @@ def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, d
     ValueError
         Not an omicsbal folder, written by a newer version, or altered since.
     """
-    from safetensors.numpy import load
-
     if not (path / MANIFEST).is_file():
         found = f"no {MANIFEST} in {path}" if path.is_dir() else f"no folder {path}"
         raise FileNotFoundError(problem("path", expected="a folder written by model.save", found=found, do="Check the path."))
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         written, sums = int(manifest["schema"]), dict(manifest["sha256"])
+        if any(Path(name).name != name for name in sums):  # a stranger's list must not lead out of the folder
+            raise ValueError(listed(sums))
     except (ValueError, KeyError, TypeError) as error:
         found = f"a {MANIFEST} that is none ({type(error).__name__})"
         raise ValueError(
@@ -146,7 +146,19 @@ def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, d
     if altered:
         do = "Copy the folder again, or save the model again."
         raise ValueError(problem("path", expected="files as they were saved", found=f"{listed(altered)} altered", do=do))
-    return manifest, {name.removesuffix(".safetensors"): load(content) for name, content in data.items()}
+    return manifest, {name.removesuffix(".safetensors"): _arrays(name, content) for name, content in data.items()}
+
+
+def _arrays(name: str, content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of one file, whatever its checksum says it is."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        expected, do = "a folder written by model.save", "Save the model again."
+        raise ValueError(problem("path", expected=expected, found=f"a {name} that is none", do=do)) from error
 
 
 def frame_to_json(frame: pd.DataFrame) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from omicsbal._store import frame_from_json, frame_to_json, read_folder, write_folder
-from omicsbal._validate import check_choice
+from omicsbal._validate import check_choice, problem
 from omicsbal.balance import STRATEGIES, name_of
 from omicsbal.config import NetConfig
 from omicsbal.nn.net import MultiOmicsNet
@@ -74,6 +74,15 @@ def _manifest(model: "FittedModel") -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """Arguments of a `FittedModel`; nothing in the folder is run."""
     facts, arrays = read_folder(path, schema=SCHEMA)
+    try:
+        return _facts(facts, arrays)
+    except (KeyError, TypeError, RuntimeError) as error:  # RuntimeError: shapes that torch cannot load
+        expected, found = "a folder written by model.save", f"contents that do not fit together ({type(error).__name__}: {error})"
+        raise ValueError(problem("path", expected=expected, found=found, do="Save the model again.")) from error
+
+
+def _facts(facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+    """Arguments of a `FittedModel` from the manifest and the files."""
     recipes = _grouped(arrays["recipes"])
     sources = {s["name"]: _source(s, recipes[s["name"]]) for s in facts["sources"]}
     return {
