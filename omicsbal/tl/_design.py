@@ -89,7 +89,7 @@ def make_design(
         found = "none" if labels.notna().any() else "only missing values"
         raise ValueError(problem("label_key", expected="labelled cells that have a modality", found=found, do="Check mdata.obs."))
     kind = settle_task(labels, task)
-    wanted = n_folds or (5 if usable.sum() <= PLENTY else 3)
+    wanted = (5 if usable.sum() <= PLENTY else 3) if n_folds is None else n_folds
     if kind == "regression":
         values = labels.where(usable).astype(float)
         if np.isinf(values).any():
