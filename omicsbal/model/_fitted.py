@@ -158,6 +158,7 @@ class FittedModel:
         n = mdata.n_obs
         data = to_arrays(blocks, present, y=np.zeros(n, dtype=np.int64), weight=np.ones(n), device=pick_device(device))
         self.predictor.net.to(data.y.device)
+        self.predictor.strategy.to(data.y.device)
         return data, {m: c for m, c in coverage.items() if m in shared}
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:

@@ -131,6 +131,7 @@ def train(
     scored = members.scored(data.y.device)
     state = FitState(net=net, data=data, scored=scored, task=task, generator=generator, n_epochs=epochs)
     strategy.setup(state)
+    strategy.to(data.y.device)
     run = Run(net, strategy, make_optimizer(net, strategy, config), generator)
     if checkpoint is not None:
         checkpoint.restore(run)
