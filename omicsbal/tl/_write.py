@@ -19,13 +19,18 @@ LEVEL = 1.6449  # standard normal quantile of a central 90 % interval
 
 
 def check_key(mdata: "MuData", key_added: str) -> None:
-    """Refuse to overwrite what is not ours.
+    """Refuse to overwrite what is not ours, and a view: mudata makes it a copy at the first write, in another order of cells.
 
     Raises
     ------
     ValueError
-        `key_added` is empty, names a modality, or holds something else in ``uns``.
+        `mdata` is a view; `key_added` is empty, names a modality, or holds something else in ``uns``.
     """
+    if mdata.is_view:
+        found = f"a view of {mdata.n_obs} cells of another one"
+        raise ValueError(
+            problem("mdata", expected="a MuData to write to", found=found, do="Copy it first: mdata = mdata[...].copy().")
+        )
     do = "Pass another key_added."
     if not key_added or "/" in key_added or key_added in mdata.mod:
         raise ValueError(problem("key_added", expected="a name that is no modality and has no '/'", found=repr(key_added), do=do))
