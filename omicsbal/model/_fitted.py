@@ -140,7 +140,7 @@ class FittedModel:
         KeyError
             A modality that the model does not know or the data do not have.
         ValueError
-            Too few features found, or values that the recipe refuses.
+            No modality asked for, too few features found, or values that the recipe refuses.
         """
         shared = [m for m in self.modalities if m in mdata.mod]
         for m in modalities or []:
@@ -150,16 +150,20 @@ class FittedModel:
         if not shared:
             do = f"Rename the query's modalities to the model's: {self.modalities}."
             raise KeyError(problem("mdata", expected=f"at least one of {self.modalities}", found=list(mdata.mod), do=do))
+        if modalities is not None and not modalities:
+            do = f"Choose from {shared}, or leave it out to use all."
+            raise ValueError(problem("modalities", expected="at least one modality", found="none", do=do))
+        n, used = mdata.n_obs, shared if modalities is None else modalities
         blocks, present, coverage = {}, {}, {}
         for m, source in self.sources.items():
-            blocks[m], present[m], coverage[m] = source.block(mdata, min_coverage=min_coverage)
-            if modalities is not None and m not in modalities:
-                present[m] = np.zeros_like(present[m])
-        n = mdata.n_obs
+            if m in used:
+                blocks[m], present[m], coverage[m] = source.block(mdata, min_coverage=min_coverage)
+            else:
+                blocks[m], present[m] = np.zeros((n, source.recipe.n_out), np.float32), np.zeros(n, dtype=bool)
         data = to_arrays(blocks, present, y=np.zeros(n, dtype=np.int64), weight=np.ones(n), device=pick_device(device))
         self.predictor.net.to(data.y.device)
         self.predictor.strategy.to(data.y.device)
-        return data, {m: c for m, c in coverage.items() if m in shared}
+        return data, coverage
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the model as a folder: weights and recipes as safetensors, the rest as JSON; no pickle.
