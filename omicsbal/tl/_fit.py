@@ -18,7 +18,7 @@ from omicsbal.model import FittedModel, pick_device, versions
 from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.sources import Options, plan
 from omicsbal.tl._design import Design, check_head_names, make_design
-from omicsbal.tl._write import check_key, prediction_columns, write_embeddings, write_predictions
+from omicsbal.tl._write import check_key, write_embeddings, write_predictions
 from omicsbal.train.checkpoint import Checkpoint, fingerprint
 from omicsbal.train.fitting import Fit, fit_predictor
 from omicsbal.train.predictor import POOL, subset
@@ -231,9 +231,9 @@ def _write(mdata: "MuData", model: FittedModel, fitted: Fit, design: Design, key
             embeddings[name][rest] = z
     folds = np.full(mdata.n_obs, -1, dtype=np.int64)
     folds[training] = design.folds
-    obs, obsm = prediction_columns(model, prediction, mdata.obs_names, keys)
+    readable = model.outcome.readable(prediction, mdata.obs_names, model.heads.loc[POOL])
 
-    write_predictions(mdata, obs, obsm)
+    write_predictions(mdata, keys, readable)
     write_embeddings(mdata, keys, embeddings)
     mdata.uns[key_added] = {
         _keys.LABEL_KEY: model.label_key,

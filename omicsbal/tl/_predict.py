@@ -12,7 +12,7 @@ from omicsbal._keys import KEY, Keys
 from omicsbal._validate import check_choice, check_number, problem
 from omicsbal.model import FittedModel, versions
 from omicsbal.pp.checks import check_mdata
-from omicsbal.tl._write import check_key, prediction_columns, write_predictions
+from omicsbal.tl._write import check_key, write_predictions
 from omicsbal.train.predictor import POOL
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def predict(
     check_choice("head", head, model.predictor.head_names)
     check_number("min_coverage", min_coverage, low=0, high=1)
     data, coverage = model.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device=device)
-    keys = Keys(key_added, model.label_key)
-    obs, obsm = prediction_columns(model, model.predictor.predict(data, head=head), mdata.obs_names, keys)
-    write_predictions(mdata, obs, obsm)
+    scores = model.heads.loc[head if head in model.heads.index else POOL]
+    readable = model.outcome.readable(model.predictor.predict(data, head=head), mdata.obs_names, scores)
+    write_predictions(mdata, Keys(key_added, model.label_key), readable)
     mdata.uns[key_added] = {
         _keys.LABEL_KEY: model.label_key,
         _keys.TASK: model.task,
@@ -123,5 +123,5 @@ def predict(
         _keys.VERSIONS: json.dumps(versions()),
         COVERAGE: pd.DataFrame({"modality": list(coverage), "coverage": list(coverage.values())}),
     }
-    table = pd.DataFrame(obs).rename(columns={keys.prediction: "prediction", keys.confidence: "confidence"})
-    return table.join(obsm[keys.interval]) if keys.interval in obsm else table
+    table = pd.DataFrame({kind: values for kind, values in readable.items() if isinstance(values, pd.Series)})
+    return table.join(readable["interval"]) if "interval" in readable else table

@@ -1,5 +1,6 @@
 """Results into the slots of `_keys`, all at once, after everything has been computed."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +10,9 @@ from omicsbal import _keys
 from omicsbal._keys import Keys
 from omicsbal._types import FUSED
 from omicsbal._validate import problem
-from omicsbal.model import FittedModel
-from omicsbal.train.values import Values
 
 if TYPE_CHECKING:
     from mudata import MuData
-
-LEVEL = 1.6449  # standard normal quantile of a central 90 % interval
 
 
 def check_key(mdata: "MuData", key_added: str) -> None:
@@ -39,29 +36,12 @@ def check_key(mdata: "MuData", key_added: str) -> None:
         raise ValueError(problem("key_added", expected="a free slot", found=f"mdata.uns[{key_added!r}] of another origin", do=do))
 
 
-def prediction_columns(
-    model: FittedModel, prediction: np.ndarray, names: pd.Index, keys: Keys
-) -> tuple[dict[str, pd.Series], dict[str, pd.DataFrame]]:
-    """Predictions (n, c) as a user reads them: columns of obs, and entries of obsm, by slot."""
-    outcome = model.outcome
-    if isinstance(outcome, Values):
-        value = outcome.mean + outcome.sd * prediction[:, 0]
-        half = LEVEL * float(model.heads.loc["pool", "rmse"])
-        interval = pd.DataFrame({"low": value - half, "high": value + half}, index=names)
-        return {keys.prediction: pd.Series(value, index=names)}, {keys.interval: interval}
-    proba = pd.DataFrame(np.exp(prediction), index=names, columns=list(outcome.names))
-    known = proba.notna().all(axis=1).to_numpy()
-    codes = np.where(known, np.nan_to_num(prediction, nan=-np.inf).argmax(1), -1)
-    label = pd.Series(pd.Categorical.from_codes(codes, categories=list(outcome.names)), index=names)
-    return {keys.prediction: label, keys.confidence: proba.max(axis=1)}, {keys.proba: proba}
-
-
-def write_predictions(mdata: "MuData", obs: dict[str, pd.Series], obsm: dict[str, pd.DataFrame]) -> None:
-    """Fill the slots."""
-    for slot, column in obs.items():
-        mdata.obs[slot] = column
-    for slot, frame in obsm.items():
-        mdata.obsm[slot] = frame
+def write_predictions(mdata: "MuData", keys: Keys, readable: Mapping[str, pd.Series | pd.DataFrame]) -> None:
+    """Fill the slots of what an outcome made readable: Series to obs, DataFrames to obsm."""
+    slots = {"prediction": keys.prediction, "confidence": keys.confidence, "proba": keys.proba, "interval": keys.interval}
+    for kind, values in readable.items():
+        where = mdata.obs if isinstance(values, pd.Series) else mdata.obsm
+        where[slots[kind]] = values
 
 
 def write_embeddings(mdata: "MuData", keys: Keys, embeddings: dict[str, np.ndarray]) -> None:

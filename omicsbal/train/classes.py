@@ -1,5 +1,6 @@
 """Outcome of a categorical label: log-probabilities, macro-F1, temperature, log-linear pool."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from omicsbal.objectives.tasks import Classification
 
 FLOOR = np.log(1e-6)  # log-probabilities below this carry no information worth a weight
-RIDGE = (
-    5.0  # rows: pool weights are pulled towards 1/H as by five rows, which decides only where the data cannot tell heads apart
-)
+RIDGE = 5.0  # rows: pool weights are pulled towards 1/H as by so many, which decides where the data cannot tell heads apart
 UNSEEN = -20.0  # logit of a class without a single row: e^-20 is beyond what any head can overrule by chance
 
 
@@ -178,6 +177,16 @@ class Classes:
         wide, offset = np.zeros((len(coef), len(self.names))), np.full(len(self.names), UNSEEN)
         wide[:, estimator.classes_], offset[estimator.classes_] = coef, intercept
         return wide, offset
+
+    def readable(
+        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
+    ) -> dict[str, pd.Series | pd.DataFrame]:
+        """The class, its probability, and those of all classes; missing where the prediction is NaN."""
+        proba = pd.DataFrame(np.exp(prediction), index=index, columns=list(self.names))
+        known = proba.notna().all(axis=1).to_numpy()
+        codes = np.where(known, np.nan_to_num(prediction, nan=-np.inf).argmax(1), -1)
+        label = pd.Series(pd.Categorical.from_codes(codes, categories=list(self.names)), index=index)
+        return {"prediction": label, "confidence": proba.max(axis=1), "proba": proba}
 
     def state(self) -> dict[str, Any]:
         """JSON-able facts."""

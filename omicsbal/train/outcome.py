@@ -1,11 +1,14 @@
 """What a label asks of everything outside the net; the numpy twin of `objectives.tasks.Task`."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from omicsbal.objectives.tasks import Task
+
+Readable = dict[str, pd.Series | pd.DataFrame]  # kind of slot, as in `_keys.Keys` -> what stands there
 
 
 class Outcome(Protocol):
@@ -69,6 +72,11 @@ class Outcome(Protocol):
 
     def linear(self, estimator: Any) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (d, c) and intercept (c,) of a fitted expert, such that x @ coef + intercept are raw outputs."""
+
+    def readable(
+        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
+    ) -> dict[str, pd.Series | pd.DataFrame]:
+        """What a user reads, by kind of slot (`_keys.Keys`); `scores` are the out-of-fold ones of the head."""
 
     def state(self) -> dict[str, Any]:
         """JSON-able facts that `from_state` needs."""

@@ -1,5 +1,6 @@
 """Outcome of a continuous label: standardised values, R squared, precision-weighted pool."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.linear_model import Ridge
 
 from omicsbal.objectives.tasks import Regression
 
+HALF_90 = 1.6449  # standard normal quantile of a central 90 % interval
 RIDGE = 5.0  # rows, as for classes; errors are in units of the label's variance
 
 
@@ -117,6 +119,14 @@ class Values:
     def linear(self, estimator: Any) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (d, 1) and intercept (1,)."""
         return estimator.coef_.reshape(-1, 1), np.atleast_1d(estimator.intercept_)
+
+    def readable(
+        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
+    ) -> dict[str, pd.Series | pd.DataFrame]:
+        """The value in the label's unit, and a 90 % interval of Gaussian errors as large as the out-of-fold ones."""
+        value = pd.Series(self.mean + self.sd * prediction[:, 0], index=index)
+        half = HALF_90 * scores["rmse"]
+        return {"prediction": value, "interval": pd.DataFrame({"low": value - half, "high": value + half})}
 
     def state(self) -> dict[str, Any]:
         """JSON-able facts."""
