@@ -129,7 +129,8 @@ def _fit(args: argparse.Namespace) -> None:
     folder = free_folder(args.model, "--model", overwrite=args.overwrite, mark=MANIFEST)
     figures = free_folder(args.figures, "--figures", overwrite=args.overwrite, mark="scores.png")
     reading, mdata = _reading(args), read(args.data)
-    from omicsbal import FitConfig, tl
+    from omicsbal import tl
+    from omicsbal.config import FitConfig
 
     config = FitConfig() if args.epochs is None else FitConfig(max_epochs=args.epochs)
     named = ("strategy", "rare", "checkpoint", "device", "key_added")
@@ -154,7 +155,8 @@ def _predict(args: argparse.Namespace) -> None:
     out = free_file(args.out, "--out", overwrite=args.overwrite, suffix=".h5mu")
     table = free_file(args.table, "--table", overwrite=args.overwrite, suffix=".csv")
     mdata = read(args.query)
-    from omicsbal import FittedModel, tl
+    from omicsbal import tl
+    from omicsbal.model import FittedModel
 
     model = FittedModel.load(args.model)
     named = ("head", "min_coverage", "device", "key_added")

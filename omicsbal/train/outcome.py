@@ -8,8 +8,6 @@ import pandas as pd
 
 from omicsbal.objectives.tasks import Task
 
-Readable = dict[str, pd.Series | pd.DataFrame]  # kind of slot, as in `_keys.Keys` -> what stands there
-
 
 class Outcome(Protocol):
     """Encoding, weighting, scoring, calibrating and pooling of one kind of label.
