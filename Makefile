@@ -64,7 +64,9 @@ newer:
 	.venv-newer/bin/pytest $(PYTEST_FLAGS) -W default tests/datasets tests/io tests/pl tests/pp
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/accuracy.py run
+	$(BIN)/python benchmarks/accuracy.py report
+	$(BIN)/python benchmarks/speed.py
 
 # After installing something new into .venv on purpose.
 constraints:
