@@ -13,7 +13,7 @@ from omicsbal.config import FitConfig, NetConfig
 from omicsbal.loader import to_arrays
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.objectives.supervised import supervised_terms
-from omicsbal.train.fitting import judge_by
+from omicsbal.train.fitting import Fit, fit_predictor, judge_by
 from omicsbal.train.members import Members
 from omicsbal.train.trainer import Run, train
 
@@ -96,3 +96,16 @@ def loop() -> "Callable[..., Run]":
         return train(module, balancer, toy.data, members, task=task, config=config, generator=generator, **options)
 
     return _loop
+
+
+@pytest.fixture
+def fit() -> "Callable[..., Fit]":
+    """`fit_predictor` on a toy: ``fit(toy(absent=0.3), strategy="late")``."""
+
+    def _fit(toy: Toy, *, strategy: Any = "uniform", n_full: int = 1, seed: int = 0, **options: Any) -> "Fit":
+        config = FitConfig(max_epochs=options.pop("max_epochs", 3), batch_size=20, n_members=n_full)
+        return fit_predictor(
+            toy.data, toy.folds, toy.outcome, fresh(strategy), net=TINY, config=config, random_state=seed, **options
+        )
+
+    return _fit
