@@ -105,8 +105,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_file(path: Path, data: bytes) -> None:
     """Replace a file in one step: after a kill at any moment it holds the old bytes or the new ones."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    write_bytes(draft, data)
-    draft.replace(path)
+    try:
+        write_bytes(draft, data)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
