@@ -47,7 +47,7 @@ class Toy:
         return {m: x.numpy() for m, x in self.data.x.items()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy() -> "Callable[..., Toy]":
     """Maker of arrays: ``toy(n=60, classes=3, absent=0.2)``; classes=0 gives a number to predict."""
     import pandas as pd
@@ -71,7 +71,7 @@ def toy() -> "Callable[..., Toy]":
     return _make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def loop() -> "Callable[..., Run]":
     """`train` on a toy: ``loop(toy(), strategy="late", config=FitConfig(max_epochs=3))``."""
 
@@ -98,7 +98,7 @@ def loop() -> "Callable[..., Run]":
     return _loop
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fit() -> "Callable[..., Fit]":
     """`fit_predictor` on a toy: ``fit(toy(absent=0.3), strategy="late")``."""
 
