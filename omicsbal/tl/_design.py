@@ -101,7 +101,7 @@ def make_design(
         labels, wanted, said = rare_classes(labels.where(usable), n_folds=wanted, rare=rare)
         labels = labels.astype(object).where(labels.isna(), labels.astype(str).astype(object))
     if said:
-        warnings.warn(f"{said} Change this with rare=... or n_folds=....", OmicsbalWarning, stacklevel=4)
+        warnings.warn(f"{said} Change this with rare=... or n_folds=....", OmicsbalWarning, stacklevel=3)
     groups = None if group_key is None else find_groups(mdata, group_key)
     training = labels.notna().to_numpy()
     folds = make_folds(
