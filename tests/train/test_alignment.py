@@ -102,3 +102,35 @@ def test_new_rows_are_the_mean_of_the_moved_all_row_members(case):
         expected = predictor.alignment.move(space, z, slice(None))[3:].mean(0)
         np.testing.assert_allclose(embedded[space][here], expected[here], atol=1e-4)
         assert np.isnan(embedded[space][~here]).all() and embedded[space].dtype == np.float32
+
+
+def test_without_all_row_members_the_first_fold_member_is_the_reference(toy, fit):
+    data = toy(n=90, absent=0.3)
+    predictor = fit(data, max_epochs=4, n_full=0).predictor
+    for space, z in spaces(all_members(predictor.net, predictor.strategy, data.data)[0]).items():
+        moved = predictor.alignment.move(space, z.numpy(), slice(None))
+        np.testing.assert_allclose(moved[0], z[0].numpy(), atol=1e-4)
+        assert not np.allclose(moved[1], z[1].numpy(), atol=1e-2)
+
+
+def test_held_out_rows_lie_where_new_rows_like_them_would(toy, fit):
+    """Rows embedded by different fold members share a plot with each other and with new rows."""
+    data = toy(n=90)
+    fitted = fit(data, max_epochs=20, n_full=2)
+    predictor = fitted.predictor
+    raw = spaces(all_members(predictor.net, predictor.strategy, data.data)[0])
+    for space, z in predictor.embed(data.data).items():
+        spread = np.linalg.norm(z - z.mean(0), axis=1).mean()
+        unmoved = raw[space].numpy()[data.folds, np.arange(90)]
+        far, near = (np.linalg.norm(held - z, axis=1).mean() for held in (unmoved, fitted.embeddings[space]))
+        assert near < spread and near < 0.75 * far, (space, near, far, spread)
+
+
+def test_a_member_that_never_met_a_modality_still_has_a_motion(toy, fit):
+    """Every row with "atac" lies in one fold, so that fold's member shares none with the reference."""
+    data = toy(n=60)
+    data.data.present["atac"].copy_(torch.from_numpy(data.folds == 1))
+    result = fit(data, max_epochs=2)
+    motion = result.predictor.alignment
+    assert all(np.isfinite(values).all() for part in (motion.centre, motion.turn, motion.home) for values in part.values())
+    assert np.isfinite(result.embeddings["atac"][data.folds == 1]).all()

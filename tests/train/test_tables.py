@@ -83,3 +83,12 @@ def test_a_pattern_that_never_had_enough_rows_is_shown_as_a_product(toy, fit):
     whole = table[table["pattern"] == "rna+atac+protein"]
     assert whole["head"].tolist() == ["rna", "atac", "protein"]
     assert (whole["method"] == "product").all() and (whole["weight"] == 1).all() and (whole["n"] == 0).all()
+
+
+def test_a_head_that_never_speaks_has_no_row(toy, fit):
+    data = toy(n=60)
+    result = fit(data)
+    result.predictions["atac"][:] = np.nan
+    by_fold = fold_scores(result, data.y, data.outcome)
+    for table in (by_fold, head_table(result, data.y, data.outcome, by_fold), calibration_table(result, data.y, data.outcome)):
+        assert "atac" not in set(table["head"]) and "lr:atac" in set(table["head"])
