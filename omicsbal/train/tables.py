@@ -27,7 +27,7 @@ def fold_scores(fit: Fit, y: np.ndarray, outcome: Outcome) -> pd.DataFrame:
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Half-width around the mean of fold scores, corrected for the rows that training sets share.
+    """Interval around the mean of fold scores, corrected for the rows that training sets share.
 
     The variance is multiplied by 1/K + 1/(K - 1) in place of 1/K (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): folds share
     most of their training rows, so their scores are not independent draws.
