@@ -1,5 +1,6 @@
 """What `describe` says about one modality."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from omicsbal._validate import check_choice, listed
 from ._linear import Matrix
 from .align import matrix_of
 from .checks import are_counts, check_matrix
-from .recipes import RECIPES, choose_recipe, looks_logged
+from .recipes import RECIPES, check_not_spoilt, choose_recipe, looks_logged
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -24,14 +25,19 @@ def facts(mdata: "MuData", m: str, *, recipe: str | None, layer: str | None, use
         X, _, names = matrix_of(mdata, m, layer=layer, use_rep=use_rep)
     except ValueError as error:
         return {"cells": mdata.mod[m].n_obs, "features": mdata.mod[m].n_vars, "kind": "unreadable", "warnings": str(error)}
+    spoilt: list[str] = []
     if recipe is not None:
         chosen, why = check_choice("recipe", recipe, RECIPES), "asked for"
+    elif use_rep:
+        chosen, why = "dense", f"obsm entry {use_rep!r}"
     else:
-        types = mdata.mod[m].var.get("feature_types") if use_rep is None else None
-        chosen, why = ("dense", f"obsm entry {use_rep!r}") if use_rep else choose_recipe(m, X, feature_types=types)
+        types = mdata.mod[m].var.get("feature_types")
+        chosen, why = choose_recipe(m, X, feature_types=types)
+        spoilt = _complaint(lambda: check_not_spoilt(m, X, feature_types=types))
     n, p = X.shape
     present = n / max(mdata.n_obs, 1)
-    said = [*_faults(m, X, chosen, names), *_hints(mdata, m, X, chosen, why)]
+    # Infinite values are complained of twice in the same words.
+    said = [*dict.fromkeys([*spoilt, *_faults(m, X, chosen, names)]), *_hints(mdata, m, X, chosen, why)]
     if n < _FEW_CELLS or present < 0.1:
         said.append(f"present in only {n} of {mdata.n_obs} cells")
     return {
@@ -79,13 +85,18 @@ def _kind(X: Matrix, known: np.ndarray, *, counts: bool) -> str:
     return "log counts?" if looks_logged(X) else "fractions" if known.max() <= 1 else "continuous"
 
 
+def _complaint(check: Callable[[], None]) -> list[str]:
+    """What a check says, in place of raising it."""
+    try:
+        check()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 def _faults(m: str, X: Matrix, recipe: str, names: list[str]) -> list[str]:
     """What would stop a fit."""
-    said = []
-    try:
-        check_matrix(m, X, recipe)
-    except ValueError as error:
-        said.append(str(error))
+    said = _complaint(lambda: check_matrix(m, X, recipe))
     if len(set(names)) < len(names):
         twice = sorted({v for v, count in zip(*np.unique(names, return_counts=True), strict=True) if count > 1})
         said.append(f"repeated feature names: {listed(twice, 3)}")

@@ -31,6 +31,15 @@ def are_counts(X: Any) -> bool:
     return float(np.mean(np.abs(values - np.rint(values)) < 1e-3)) >= _WHOLE
 
 
+def nearly_counts(X: Any) -> bool:
+    """Whether X is no counts matrix, but 99 % of its finite non-zero values are whole and >= 0: counts that something spoilt."""
+    if are_counts(X):
+        return False
+    values = _values(X)
+    values = values[np.isfinite(values) & (values != 0)]
+    return bool(values.size) and float(np.mean((values >= 0) & (np.abs(values - np.rint(values)) < 1e-3))) >= _WHOLE
+
+
 def check_values(name: str, X: Any, *, counts: bool, nan: bool = False) -> Any:
     """Return X if its values are finite and, with `counts`, whole and not negative; `nan` allows NaN among counts.
 

@@ -11,7 +11,7 @@ from ._linear import Matrix
 from ._protein import ProteinRecipe
 from ._recipe import Recipe
 from ._rna import RnaRecipe
-from .checks import are_counts
+from .checks import are_counts, check_values, nearly_counts
 
 RECIPES: dict[str, type[Recipe]] = {r.name: r for r in (RnaRecipe, AtacRecipe, ProteinRecipe, DenseRecipe)}
 
@@ -46,8 +46,8 @@ def choose_recipe(name: str, X: Matrix, *, feature_types: object = None) -> tupl
     >>> choose_recipe("rna", np.array([[0.5, 0.0], [1.2, 2.0]]))
     ('dense', "named 'rna', but its values are no counts")
     """
-    kinds = set() if feature_types is None else {str(t).lower() for t in np.unique(np.asarray(feature_types, dtype=str))}
-    typed = next((recipe for recipe, words in _WORDS.items() if kinds and kinds <= words), None)
+    kinds = _kinds(feature_types)
+    typed = _from_kinds(kinds)
     recipe = typed or _from_name(name)
     source = f"of type {', '.join(sorted(kinds))}" if typed else f"named {name!r}"
     counts = are_counts(X)
@@ -56,6 +56,28 @@ def choose_recipe(name: str, X: Matrix, *, feature_types: object = None) -> tupl
     if recipe:
         return "dense", f"{source}, but its values are no counts"
     return "dense", f"{'whole' if counts else 'real'} numbers, and {name!r} is no name of a counts modality"
+
+
+def check_not_spoilt(name: str, X: Matrix, *, feature_types: object = None) -> None:
+    """Refuse counts, by name or type, that a few values keep from being counts: they would be scaled and not normalised.
+
+    Raises
+    ------
+    ValueError
+        The wording of `check_values`. Values that plainly are no counts (log-normalised, z-scored) pass.
+    """
+    if (_from_kinds(_kinds(feature_types)) or _from_name(name)) and nearly_counts(X):
+        check_values(name, X, counts=True)
+
+
+def _kinds(feature_types: object) -> set[str]:
+    """The feature types in lower case, each once."""
+    return set() if feature_types is None else {str(t).lower() for t in np.unique(np.asarray(feature_types, dtype=str))}
+
+
+def _from_kinds(kinds: set[str]) -> str | None:
+    """The counts recipe that all feature types point to."""
+    return next((recipe for recipe, words in _WORDS.items() if kinds and kinds <= words), None)
 
 
 def _from_name(name: str) -> str | None:

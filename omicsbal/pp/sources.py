@@ -13,7 +13,7 @@ from ._recipe import Recipe
 from .align import match_features, matrix_of, take_features
 from .checks import check_matrix
 from .options import per_modality
-from .recipes import RECIPES, choose_recipe
+from .recipes import RECIPES, check_not_spoilt, choose_recipe
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -100,7 +100,8 @@ def plan(mdata: "MuData", options: Options, training: np.ndarray) -> list[Plan]:
     Raises
     ------
     KeyError, ValueError
-        Unknown names; a modality absent from all training rows; a matrix its recipe cannot learn from.
+        Unknown names; a modality absent from all training rows; a matrix its recipe cannot learn from; counts spoilt by a few
+        NaN or negative values, unless a recipe is given.
     """
     wanted = {k: per_modality(k, getattr(options, k), list(mdata.mod)) for k in ("recipe", "use_rep", "layer")}
     plans = []
@@ -129,5 +130,6 @@ def _recipe(name: str, asked: Any, X: Any, feature_types: Any, rep: str | None) 
         return RECIPES[check_choice("recipe", asked, RECIPES)](), "as asked"
     if rep:
         return RECIPES["dense"](), f"from obsm[{rep!r}]"
+    check_not_spoilt(name, X, feature_types=feature_types)
     chosen, why = choose_recipe(name, X, feature_types=feature_types)
     return RECIPES[chosen](), why

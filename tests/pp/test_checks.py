@@ -7,7 +7,7 @@ from mudata import MuData
 
 from omicsbal._validate import OmicsbalWarning
 from omicsbal.pp import check_matrix, check_mdata
-from omicsbal.pp.checks import are_counts
+from omicsbal.pp.checks import are_counts, nearly_counts
 
 
 def _adata(n: int = 3, p: int = 2) -> AnnData:
@@ -83,3 +83,25 @@ def test_a_few_fractions_are_still_counts():
     assert are_counts(X)
     X[0, :50] = 1.5
     assert not are_counts(X)
+
+
+def test_spoilt_counts_are_told_from_other_values():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(2.0, (40, 50)).astype(float)
+    share = counts[counts > 0].size
+    for value, few, many in [(np.nan, 1, share // 2), (-3.0, 1, share // 20), (np.inf, 1, share // 20)]:
+        for n in (few, many):
+            X = counts.ravel().copy()
+            X[np.flatnonzero(X)[:n]] = value
+            # NaN and infinite values do not count against the rest; negative ones do, since z-scores are half of them
+            assert nearly_counts(X.reshape(counts.shape)) == (n == few or not value < 0), (value, n)
+    assert nearly_counts(sp.csr_matrix(np.where(counts == 7, np.nan, counts)))
+    for X in (
+        counts,
+        counts * 0,
+        np.log1p(counts),
+        rng.normal(size=(40, 50)),
+        (counts - 2) / 1.5,
+        np.sign(rng.normal(size=(40, 50))),
+    ):
+        assert not nearly_counts(X)

@@ -6,6 +6,7 @@ from mudata import MuData
 
 from omicsbal.pp import describe
 from omicsbal.pp.describe import describe_text
+from omicsbal.pp.sources import Options, plan
 
 
 def _mudata(**X: np.ndarray) -> MuData:
@@ -47,6 +48,43 @@ def test_log_values_point_to_the_layer_with_counts():
     assert "values look log-transformed: give the raw counts" in describe(mdata).loc["rna", "warnings"]
     mdata["rna"].layers["raw_umi"] = counts
     assert "layer={'rna': \"raw_umi\"}" in describe(mdata).loc["rna", "warnings"]
+
+
+SPOILT = [(np.nan, "3 NaN"), (-2.0, r"negative values \(lowest -2\)"), (np.inf, "3 infinite")]
+
+
+@pytest.mark.parametrize(("value", "found"), SPOILT)
+@pytest.mark.parametrize("typed", [False, True])
+def test_spoilt_counts_are_told_and_refused_alike(value, found, typed):
+    X = np.random.default_rng(0).poisson(3.0, (60, 30)).astype(np.float32)
+    whole = X.copy()
+    X[0, :3] = value
+    mdata = _mudata(**{"first" if typed else "rna": X, "second": whole * 0.3})
+    m = next(iter(mdata.mod))
+    if typed:
+        mdata[m].var["feature_types"] = "Gene Expression"
+    mdata[m].layers["raw"] = whole
+    told, training = describe(mdata).loc[m, "warnings"], np.ones(60, bool)
+    with pytest.raises(ValueError, match=f"^`{m}`: expected .*; found {found}") as refused:
+        plan(mdata, Options(modalities=[m]), training)
+    assert told == str(refused.value), "describe says it once, and in the words of the fit"
+    assert describe(mdata, layer={m: "raw"}).loc[m, "warnings"] == ""
+    assert plan(mdata, Options(modalities=[m], layer={m: "raw"}), training)[0].recipe.name == "rna"
+    if np.isinf(value):
+        return
+    assert "recipe={" + repr(m) + ': "dense"}' in told
+    assert describe(mdata, recipe={m: "dense"}).loc[m, "warnings"] == ""
+    assert plan(mdata, Options(modalities=[m], recipe={m: "dense"}), training)[0].recipe.name == "dense"
+
+
+CHANGES = {"log1p": np.log1p, "z": lambda X: (X - X.mean(0)) / X.std(0), "shifted": lambda X: np.log1p(X) - 1}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_values_that_plainly_are_no_counts_stay_dense(change):
+    mdata = _mudata(rna=change(np.random.default_rng(0).poisson(3.0, (40, 30))))
+    assert plan(mdata, Options(modalities=["rna"]), np.ones(40, bool))[0].recipe.name == "dense"
+    assert "expected counts" not in describe(mdata).loc["rna", "warnings"]
 
 
 @pytest.mark.filterwarnings("ignore:.*not unique:UserWarning")
