@@ -20,6 +20,7 @@ HEADS = "heads"  # DataFrame, a row a head or expert: scores, temperature, pool 
 FOLD_SCORES = "fold_scores"  # DataFrame: head, fold, and a column a metric
 CALIBRATION = "calibration"  # DataFrame: head, bin, confidence, accuracy, n
 RECIPES = "recipes"  # DataFrame: modality, recipe, features in and out, why
+COVERAGE = "coverage"  # DataFrame, after predict: modality, share of the model's features found
 POOLS = "pools"  # DataFrame: pattern, head, weight, n, method
 
 

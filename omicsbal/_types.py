@@ -1,7 +1,7 @@
 """The contracts between the floors.
 
 Letters used everywhere: n rows, M modalities, d_m features of modality m, k latent width, c classes (1 for regression),
-K members (fold members, all-row members and settings together).
+K members (fold members and all-row members).
 """
 
 from collections.abc import Callable
@@ -36,7 +36,6 @@ class Batch:
     index: "Tensor"  # (n,) int64, positions in `Arrays`
     scored: "Tensor"  # (K, n) float32: 1 where the row enters the member's loss
     weight: "Tensor"  # (n,) float32
-    graph: "Tensor | None" = None  # (n, n) sparse, or None
 
 
 @dataclass(frozen=True)

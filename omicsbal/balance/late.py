@@ -1,10 +1,10 @@
 """Late fusion: the mean of the unimodal logits, trained as one model."""
 
-import torch
 from torch import Tensor
 
 from omicsbal._types import Outputs
 from omicsbal.balance._base import Strategy
+from omicsbal.nn.fusion import mean_over_present
 
 
 class Late(Strategy):
@@ -23,6 +23,4 @@ class Late(Strategy):
     unimodal = False
 
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor:
-        masks = {m: present[m].to(s.dtype).unsqueeze(-1) for m, s in outputs.unimodal.items()}
-        total = torch.stack([s * masks[m] for m, s in outputs.unimodal.items()]).sum(0)
-        return total / torch.stack(list(masks.values())).sum(0).clamp(min=1)
+        return mean_over_present(outputs.unimodal, present)

@@ -55,6 +55,7 @@ def _manifest(model: "FittedModel") -> dict[str, Any]:
         "trained": list(p.trained),
         "n_full": p.members.n_full,
         "temperatures": p.temperatures,
+        "errors": p.errors,
         "experts": {name: {"modalities": list(e.modalities), "strength": e.strength} for name, e in p.experts.items()},
         "pools": [
             {
@@ -63,6 +64,7 @@ def _manifest(model: "FittedModel") -> dict[str, Any]:
                 "temperatures": list(v.temperatures),
                 "weights": list(v.weights),
                 "n": v.n,
+                "error": v.error,
             }
             for k, v in p.pools.items()
         ],
@@ -138,9 +140,9 @@ def _predictor(facts: Mapping[str, Any], sources: Mapping[str, Source], arrays: 
         for name, e in facts["experts"].items()
     }
     pools = {
-        frozenset(q["pattern"]): Pool(tuple(q["heads"]), np.array(q["temperatures"]), np.array(q["weights"]), q["n"])
+        frozenset(q["pattern"]): Pool(tuple(q["heads"]), np.array(q["temperatures"]), np.array(q["weights"]), q["n"], q["error"])
         for q in facts["pools"]
     }
     alignment = Alignment(parts["centre"], parts["turn"], parts["home"])
     trained = tuple(facts["trained"])
-    return Predictor(net, strategy, members, outcome, trained, experts, alignment, facts["temperatures"], pools)
+    return Predictor(net, strategy, members, outcome, trained, experts, alignment, facts["temperatures"], pools, facts["errors"])

@@ -109,7 +109,7 @@ class FittedModel:
 
     def __repr__(self) -> str:
         metric = self.outcome.metric
-        shown = self.heads[["kind", metric, f"{metric}_low", f"{metric}_high", "log_loss", "weight"]].round(3)
+        shown = self.heads[["kind", metric, f"{metric}_low", f"{metric}_high", self.outcome.loss, "weight"]].round(3)
         sizes = ", ".join(f"{m} ({len(s.features)} features)" for m, s in self.sources.items())
         what = f"{len(self.classes)} classes" if self.classes else "a number"
         title = f"FittedModel of {self.label_key!r} ({what}) from {sizes}; strategy {self.params['strategy']!r}"

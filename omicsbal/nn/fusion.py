@@ -7,6 +7,13 @@ from omicsbal.config import NetConfig
 from omicsbal.nn.layers import Dropout, MemberLinear, MemberNorm
 
 
+def mean_over_present(values: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
+    """Mean (K, n, k) of values {m: (K, n, k)} over the modalities a row has; 0 where it has none."""
+    masks = [present[m].to(v.dtype).unsqueeze(-1) for m, v in values.items()]
+    total = torch.stack([v * mask for v, mask in zip(values.values(), masks, strict=True)]).sum(0)
+    return total / torch.stack(masks).sum(0).clamp(min=1)
+
+
 class MeanFusion(nn.Module):
     """Masked mean of projected embeddings, ``h = mean over present m of z_m P_m``.
 
@@ -20,9 +27,7 @@ class MeanFusion(nn.Module):
         self.modalities = modalities
 
     def forward(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
-        masks = {m: present[m].to(z[m].dtype).unsqueeze(-1) for m in self.modalities}
-        total = torch.stack([p(z[m]) * masks[m] for m, p in zip(self.modalities, self.project, strict=True)]).sum(0)
-        return total / torch.stack(list(masks.values())).sum(0).clamp(min=1)
+        return mean_over_present({m: p(z[m]) for m, p in zip(self.modalities, self.project, strict=True)}, present)
 
 
 class JointHead(nn.Module):

@@ -9,7 +9,7 @@ from omicsbal._types import Outputs
 from omicsbal.config import NetConfig
 from omicsbal.nn.encoders import Encoder
 from omicsbal.nn.fusion import JointHead, MeanFusion
-from omicsbal.nn.layers import MemberLinear
+from omicsbal.nn.layers import Dropout, MemberLinear
 
 
 class MultiOmicsNet(nn.Module):
@@ -26,7 +26,7 @@ class MultiOmicsNet(nn.Module):
     config
         Width, depth, latent width, dropout, linear route.
     generator
-        Draws the initial weights and, in training, the dropout.
+        On the CPU; draws the initial weights and, until `draw_from`, the dropout.
     """
 
     def __init__(self, sizes: dict[str, int], n_out: int, *, members: int, config: NetConfig, generator: torch.Generator) -> None:
@@ -38,6 +38,12 @@ class MultiOmicsNet(nn.Module):
         self.heads = nn.ModuleList(MemberLinear(members, config.latent, n_out, generator) for _ in sizes)
         self.fusion = MeanFusion(self.modalities, members, config.latent, generator)
         self.joint_head = JointHead(members, n_out, config, generator)
+
+    def draw_from(self, generator: torch.Generator) -> None:
+        """Let dropout draw from this generator, which must be on the device the net is on."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.generator = generator
 
     def set_tilt(self, x: dict[str, Tensor], present: dict[str, Tensor], power: float) -> None:
         """Learn the encoders' column factors from the training rows that have their modality."""

@@ -34,13 +34,10 @@ class Classification:
     """
 
     n_out: int
-    smoothing: float = 0.0
 
     def loss(self, pred: Tensor, y: Tensor) -> Tensor:
-        """Cross-entropy (K, n), nats, against labels smoothed by `smoothing`."""
-        log_p = pred.log_softmax(-1)
-        hit = log_p.gather(-1, y.expand(pred.shape[:-1]).unsqueeze(-1)).squeeze(-1)
-        return -(1 - self.smoothing) * hit - self.smoothing * log_p.mean(-1)
+        """Cross-entropy (K, n), nats."""
+        return -pred.log_softmax(-1).gather(-1, y.expand(pred.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
     def score(self, pred: Tensor, y: Tensor) -> Tensor:
         """Probability given to the true class (K, n), in (0, 1]."""

@@ -75,7 +75,7 @@ def scores(
     slots = read_slots(mdata, key_added)
     table = slots.table(_keys.HEADS, ["head", "kind", "modality", "n"])
     available = [c for c in table.columns if c not in NOT_METRICS and not c.endswith(("_low", "_high"))]
-    default = dict.fromkeys([str(slots.entry(_keys.METRIC)), "log_loss"])
+    default = dict.fromkeys([str(slots.entry(_keys.METRIC)), "log_loss" if "log_loss" in table else "rmse"])
     wanted = list(default) if metric is None else [metric] if isinstance(metric, str) else list(metric)
     for name in wanted:
         check_choice("metric", name, available)

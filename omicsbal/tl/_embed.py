@@ -55,8 +55,10 @@ def embed(
 
     Notes
     -----
-    The mean over the all-row members, each moved onto the first by the rigid motion that fits the training rows best (orthogonal
-    Procrustes, Schönemann 1966, doi:10.1007/BF02289451).
+    New cells are embedded by the first all-row member (the first fold member where there is none), and training rows by the fold
+    member that did not see them, moved onto that one by the rigid motion that fits the training rows best (orthogonal Procrustes,
+    Schönemann 1966, doi:10.1007/BF02289451). The motion takes away what is arbitrary in the coordinates; that the members are
+    different networks it cannot.
 
     Examples
     --------

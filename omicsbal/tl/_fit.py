@@ -1,15 +1,13 @@
 """The main verb: from raw MuData to a cross-fitted model and out-of-fold results."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
-from omicsbal import _keys
-from omicsbal._keys import KEY, Keys
+from omicsbal._keys import KEY
+from omicsbal._types import Arrays
 from omicsbal._validate import check_number
 from omicsbal.balance import Strategy, fresh, name_of
 from omicsbal.config import FitConfig, NetConfig
@@ -18,13 +16,14 @@ from omicsbal.model import FittedModel, pick_device, versions
 from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.sources import Options, plan
 from omicsbal.tl._design import Design, check_head_names, make_design
-from omicsbal.tl._write import check_key, write_embeddings, write_predictions
+from omicsbal.tl._results import tables_of, write_fit
+from omicsbal.tl._write import check_key
 from omicsbal.train.checkpoint import Checkpoint, fingerprint
-from omicsbal.train.fitting import Fit, fit_predictor
-from omicsbal.train.predictor import POOL, subset
-from omicsbal.train.tables import calibration_table, fold_scores, head_table, pool_table
+from omicsbal.train.fitting import fit_predictor
+from omicsbal.train.predictor import subset
 
 if TYPE_CHECKING:
+    import torch
     from mudata import MuData
 
 
@@ -110,9 +109,11 @@ def fit(
     Notes
     -----
     K fold members and R all-row members are trained at once. What is reported of a training row comes from the fold member that
-    never saw its label; new rows are predicted by the R members. The recipes (scaling, variable genes, PCA) see the features of
-    all training rows, never their labels. One epoch and one penalty an expert are chosen on the out-of-fold predictions, which
-    makes their scores optimistic by little; temperatures and pool weights are cross-fitted.
+    never saw its label; new rows are predicted by the R members (by the fold members where R is 0). The recipes (scaling,
+    variable genes, PCA) see the features of all training rows, never their labels. One epoch and one penalty an expert are
+    chosen on the out-of-fold predictions, which makes their scores optimistic by little; temperatures and pool weights are
+    cross-fitted. Against that, what is reported is a single network trained on part of the rows, and new rows get the mean of R
+    trained on all.
 
     Examples
     --------
@@ -146,6 +147,7 @@ def fit(
         "group_key": group_key or "",
         "n_folds": int(design.folds.max()) + 1,
         "rare": design.said or rare,
+        "modalities": names,
         "experts": experts,
         "net": net.as_dict(),
         "config": config.as_dict(),
@@ -155,18 +157,10 @@ def fit(
         Checkpoint(checkpoint, mark="")  # finds a closed door now and not after the recipes
     plans = plan(mdata, Options(recipe, use_rep, layer, names), design.training)
     sources = {p.name: p.learn(design.training) for p in plans}
-    blocks = {m: s.block(mdata) for m, s in sources.items()}
-
-    y = design.outcome.encode(design.labels)
-    rows = np.flatnonzero(design.training)
-    data = to_arrays(
-        {m: b[0][rows] for m, b in blocks.items()},
-        {m: b[1][rows] for m, b in blocks.items()},
-        y=y,
-        weight=design.outcome.weights(y),
-        device=where,
-    )
-    keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, params | {"folds": design.folds.tolist()}))
+    everything = _arrays({m: s.block(mdata) for m, s in sources.items()}, design, where)
+    data = subset(everything, np.flatnonzero(design.training))
+    facts = params | {"folds": design.folds.tolist(), "versions": versions(), "device": str(where)}
+    keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, facts))
     bar, report = _progress_bar(f"fit {label_key}", wanted=progress)
     try:
         fitted = fit_predictor(
@@ -176,9 +170,18 @@ def fit(
     finally:
         bar.close()
     params["chosen_epoch"] = fitted.chosen_epoch
-    model = FittedModel(label_key, sources, fitted.predictor, params, _tables(fitted, y, design, sources))
-    _write(mdata, model, fitted, design, key_added, device)
+    model = FittedModel(label_key, sources, fitted.predictor, params, tables_of(fitted, design, sources))
+    write_fit(mdata, model, fitted, design, everything, key_added=key_added)
     return model
+
+
+def _arrays(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, float]], design: Design, device: "torch.device") -> Arrays:
+    """All rows as tensors; label and weight are 0 where a row is not trained on."""
+    codes = design.outcome.encode(design.labels)
+    y, weight = np.zeros(len(design.training), dtype=codes.dtype), np.zeros(len(design.training))
+    y[design.training], weight[design.training] = codes, design.outcome.weights(codes)
+    x, present = {m: b[0] for m, b in blocks.items()}, {m: b[1] for m, b in blocks.items()}
+    return to_arrays(x, present, y=y, weight=weight, device=device)
 
 
 def _progress_bar(label: str, *, wanted: bool) -> tuple[Any, Callable[..., None]]:
@@ -195,56 +198,3 @@ def _progress_bar(label: str, *, wanted: bool) -> tuple[Any, Callable[..., None]
             bar.set_postfix_str(f"{first[0]} {first[1]:.3f}", refresh=False)
 
     return bar, report
-
-
-def _tables(fitted: Fit, y: np.ndarray, design: Design, sources: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Everything tabular that is known of the fit."""
-    by_fold = fold_scores(fitted, y, design.outcome)
-    history = pd.DataFrame(fitted.history)
-    history["epoch"] = history["epoch"].astype(int)
-    history["chosen"] = (history["epoch"] == fitted.chosen_epoch).astype(int)
-    recipes = [(m, s.recipe.name, len(s.features), s.recipe.n_out, s.why, s.recipe.note) for m, s in sources.items()]
-    return {
-        _keys.HEADS: head_table(fitted, y, design.outcome, by_fold),
-        _keys.FOLD_SCORES: by_fold,
-        _keys.HISTORY: history,
-        _keys.CALIBRATION: calibration_table(fitted, y, design.outcome),
-        _keys.POOLS: pool_table(fitted.predictor),
-        _keys.RECIPES: pd.DataFrame(recipes, columns=["modality", "recipe", "features", "components", "why", "note"]),
-    }
-
-
-def _write(mdata: "MuData", model: FittedModel, fitted: Fit, design: Design, key_added: str, device: str) -> None:
-    """Predict the rows that were not trained on, then fill every slot."""
-    keys = Keys(key_added, model.label_key)
-    training, rest = design.training, np.flatnonzero(~design.training)
-    prediction = np.full((mdata.n_obs, fitted.predictor.outcome.task.n_out), np.nan)
-    prediction[training] = fitted.predictions[POOL]
-    embeddings = {}
-    for name, z in fitted.embeddings.items():
-        embeddings[name] = np.full((mdata.n_obs, z.shape[1]), np.nan, dtype=np.float32)
-        embeddings[name][training] = z
-    if len(rest):
-        others = subset(model.arrays(mdata, device=device)[0], rest)
-        prediction[rest] = fitted.predictor.predict(others)
-        for name, z in fitted.predictor.embed(others).items():
-            embeddings[name][rest] = z
-    folds = np.full(mdata.n_obs, -1, dtype=np.int64)
-    folds[training] = design.folds
-    readable = model.outcome.readable(prediction, mdata.obs_names, model.heads.loc[POOL])
-
-    write_predictions(mdata, keys, readable)
-    write_embeddings(mdata, keys, embeddings)
-    mdata.uns[key_added] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.METRIC: model.outcome.metric,
-        _keys.CLASSES: np.array(model.classes, dtype=str),
-        _keys.MODALITIES: np.array(model.modalities, dtype=str),
-        _keys.STRATEGY: model.params["strategy"],
-        _keys.RANDOM_STATE: model.params["random_state"],
-        _keys.VERSIONS: json.dumps(versions()),
-        _keys.PARAMS: json.dumps(model.params),
-        _keys.FOLDS: folds,
-        **{name: table.copy() for name, table in model.tables.items()},
-    }

@@ -18,8 +18,6 @@ from omicsbal.train.predictor import POOL
 if TYPE_CHECKING:
     from mudata import MuData
 
-COVERAGE = "coverage"  # uns: share of the model's features found, a column a modality
-
 
 def as_model(model: FittedModel | str | Path) -> FittedModel:
     """The model, read from its folder if need be.
@@ -111,8 +109,8 @@ def predict(
     check_choice("head", head, model.predictor.head_names)
     check_number("min_coverage", min_coverage, low=0, high=1)
     data, coverage = model.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device=device)
-    scores = model.heads.loc[head if head in model.heads.index else POOL]
-    readable = model.outcome.readable(model.predictor.predict(data, head=head), mdata.obs_names, scores)
+    error = model.predictor.error(data, head=head)
+    readable = model.outcome.readable(model.predictor.predict(data, head=head), mdata.obs_names, error)
     write_predictions(mdata, Keys(key_added, model.label_key), readable)
     mdata.uns[key_added] = {
         _keys.LABEL_KEY: model.label_key,
@@ -121,7 +119,7 @@ def predict(
         _keys.MODALITIES: np.array(list(coverage), dtype=str),
         _keys.STRATEGY: model.params["strategy"],
         _keys.VERSIONS: json.dumps(versions()),
-        COVERAGE: pd.DataFrame({"modality": list(coverage), "coverage": list(coverage.values())}),
+        _keys.COVERAGE: pd.DataFrame({"modality": list(coverage), "coverage": list(coverage.values())}),
     }
     table = pd.DataFrame({kind: values for kind, values in readable.items() if isinstance(values, pd.Series)})
     return table.join(readable["interval"]) if "interval" in readable else table

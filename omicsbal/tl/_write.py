@@ -44,6 +44,19 @@ def write_predictions(mdata: "MuData", keys: Keys, readable: Mapping[str, pd.Ser
         where[slots[kind]] = values
 
 
+def clear(mdata: "MuData", key_added: str) -> None:
+    """Remove what an earlier fit or prediction wrote under the key, so that no slot speaks of another model than ``uns`` does."""
+    if key_added not in mdata.uns:
+        return
+    keys = Keys(key_added, str(mdata.uns[key_added].get(_keys.LABEL_KEY, "")))
+    mdata.obs.drop(columns=[c for c in (keys.prediction, keys.confidence) if c in mdata.obs], inplace=True)
+    for slots in (mdata.obsm, *(a.obsm for a in mdata.mod.values())):
+        for slot in (keys.embedding, keys.proba, keys.interval):
+            if slot in slots:
+                del slots[slot]
+    del mdata.uns[key_added]
+
+
 def write_embeddings(mdata: "MuData", keys: Keys, embeddings: dict[str, np.ndarray]) -> None:
     """Fused to the MuData, the others to their modality, in the modality's own order of cells."""
     mdata.obsm[keys.embedding] = embeddings[FUSED]

@@ -30,10 +30,6 @@ class Alignment:
     turn: dict[str, np.ndarray]  # {space: (K, k, k)}, orthogonal
     home: dict[str, np.ndarray]  # {space: (K, k)}, means of the reference over the same rows
 
-    def apply(self, outputs: Outputs, which: slice) -> dict[str, np.ndarray]:
-        """Mean aligned embedding (n, k) of the members `which`."""
-        return {name: self.move(name, z.cpu().numpy()[which], which).mean(0) for name, z in spaces(outputs).items()}
-
     def move(self, name: str, z: np.ndarray, which: slice) -> np.ndarray:
         """Aligned embeddings (K', n, k) of the members `which`."""
         centred = z - self.centre[name][which][:, None]
@@ -41,20 +37,28 @@ class Alignment:
 
 
 def align(net: MultiOmicsNet, strategy: Strategy, data: Arrays, members: Members) -> Alignment:
-    """Learn the motions on the rows that both the member and the reference were trained on.
+    """Learn the motions on the rows that both the member and the reference, the first deployed member, were trained on.
 
-    The reference is the first deployed member.
+    Where there are none (two folds and no all-row member), all rows serve.
     """
-    reference = members.deployed.start or 0
-    scored, parts = members.scored(data.y.device), [spaces(p) for p in all_members(net, strategy, data)]
+    scored = members.scored(data.y.device)
+    shared = scored * scored[members.reference]
+    shared[shared.sum(1) == 0] = 1.0
+    sums: dict[str, list[Tensor]] = {}
+    start = 0
+    for outputs in all_members(net, strategy, data):
+        stop = start + outputs.joint.shape[1]
+        for name, z in spaces(outputs).items():
+            here = torch.ones_like(data.y[start:stop], dtype=torch.bool) if name == FUSED else data.present[name][start:stop]
+            weight, z = (shared[:, start:stop] * here).unsqueeze(-1), z.to(shared.dtype)
+            target = z[members.reference]
+            parts = [weight.sum(1), (z * weight).sum(1), (target * weight).sum(1), (z * weight).transpose(1, 2) @ target]
+            sums[name] = [a + b for a, b in zip(sums[name], parts, strict=True)] if name in sums else parts
+        start = stop
     centre, turn, home = {}, {}, {}
-    for name in parts[0]:
-        here = torch.ones_like(data.y, dtype=torch.bool) if name == FUSED else data.present[name]
-        share = scored * scored[reference] * here
-        share = (share / share.sum(1, keepdim=True).clamp(min=1)).unsqueeze(-1)  # (K, n, 1)
-        z = torch.cat([p[name] for p in parts], 1)  # (K, n, k)
-        mean, target = (z * share).sum(1), (z[reference] * share).sum(1)
-        cross = ((z - mean[:, None]) * share).transpose(1, 2) @ (z[reference] - target[:, None])
-        left, _, right = torch.linalg.svd(cross)
+    for name, (mass, own, theirs, cross) in sums.items():
+        mass = mass.clamp(min=1)
+        mean, target = own / mass, theirs / mass
+        left, _, right = torch.linalg.svd(cross / mass.unsqueeze(-1) - mean.unsqueeze(2) * target.unsqueeze(1))
         centre[name], turn[name], home[name] = mean.cpu().numpy(), (left @ right).cpu().numpy(), target.cpu().numpy()
     return Alignment(centre, turn, home)

@@ -101,7 +101,7 @@ def _load(run: Run, tensors: Mapping[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         prefix, _, name = key.partition("/")
         groups.setdefault(prefix, {})[name] = tensor
-    device = run.parameters()[0].device
+    device = run.tensors()[0].device
     run.net.load_state_dict(groups["net"])
     run.strategy.load_state_dict(groups.get("strategy", {}))
     moments: dict[int, dict[str, Tensor]] = {}

@@ -1,8 +1,7 @@
 """Outcome of a categorical label: log-probabilities, macro-F1, temperature, log-linear pool."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -49,7 +48,8 @@ class Classes:
     log_prior: np.ndarray
     kind = "classification"
     metric = "macro_f1"
-    columns = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss", "ece")
+    loss = "log_loss"
+    ranges: ClassVar = {"macro_f1": (0.0, 1.0), "log_loss": (0.0, np.inf)}
     expert_prefix = "lr"
     # C of logistic regression, on blocks whose mean squared row norm is their width
     strengths = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
@@ -93,6 +93,10 @@ class Classes:
             "log_loss": float(-np.maximum(prediction, FLOOR)[np.arange(len(y)), y].mean()),
             "ece": float((table["n"] * (table["confidence"] - table["accuracy"]).abs()).sum() / len(y)),
         }
+
+    def error(self, y: np.ndarray, prediction: np.ndarray) -> float:
+        """NaN: a class is right or wrong."""
+        return np.nan
 
     def reliability(self, y: np.ndarray, prediction: np.ndarray, bins: int = 15) -> pd.DataFrame:
         """Confidence against accuracy in equal-mass bins of the confidence."""
@@ -178,9 +182,7 @@ class Classes:
         wide[:, estimator.classes_], offset[estimator.classes_] = coef, intercept
         return wide, offset
 
-    def readable(
-        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
-    ) -> dict[str, pd.Series | pd.DataFrame]:
+    def readable(self, prediction: np.ndarray, index: pd.Index, error: np.ndarray) -> dict[str, pd.Series | pd.DataFrame]:
         """The class, its probability, and those of all classes; missing where the prediction is NaN."""
         proba = pd.DataFrame(np.exp(prediction), index=index, columns=list(self.names))
         known = proba.notna().all(axis=1).to_numpy()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from omicsbal._types import Arrays, Outputs
+from omicsbal._types import FUSED, Arrays, Outputs
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.nn.net import MultiOmicsNet
@@ -44,7 +44,7 @@ def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping
             prediction = outcome.link(raw[0][rows])
             values.append(outcome.criterion(y[rows], prediction))
             scores = outcome.scores(y[rows], prediction)
-            metrics |= {f"oof_{name}:{head}": scores[name] for name in (outcome.metric, "log_loss")}
+            metrics |= {f"oof_{name}:{head}": scores[name] for name in (outcome.metric, outcome.loss)}
         return float(np.mean(values)), metrics
 
     return judge
@@ -78,7 +78,7 @@ def fit_predictor(
     net, config
         Shapes and loop settings.
     random_state
-        Seeds the one generator behind weights, dropout, minibatches and the strategy's draws.
+        Seeds weights, dropout, minibatches and the strategy's draws.
     experts
         Fit linear experts beside the net.
     checkpoint, progress
@@ -86,11 +86,15 @@ def fit_predictor(
     """
     y = data.y.cpu().numpy()
     present = {m: p.cpu().numpy() for m, p in data.present.items()}
-    generator = torch.Generator(device=data.y.device).manual_seed(random_state)
+    generator = torch.Generator().manual_seed(random_state)
     members = Members(folds=folds, n_full=config.n_members)
     module = MultiOmicsNet(
         {m: x.shape[1] for m, x in data.x.items()}, outcome.task.n_out, members=members.total, config=net, generator=generator
     )
+    module.to(data.y.device)
+    if data.y.device.type != "cpu":  # weights are drawn on the CPU, the rest where the data are
+        generator = torch.Generator(device=data.y.device).manual_seed(random_state)
+        module.draw_from(generator)
     module.set_tilt(data.x, data.present, net.tilt)
     trained = strategy.heads(list(data.x))
     run = train(
@@ -110,15 +114,22 @@ def fit_predictor(
     linear, held_out = fit_experts(blocks, present, y, folds, outcome) if experts else ({}, {})
     predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear, align(module, strategy, data, members))
 
+    def seen(heads: list[str], only: Pattern | None = None) -> Raw:
+        raw = head_arrays(out_of_fold(module, strategy, data, members, only=only), heads)
+        return {head: outcome.link(v[0]) for head, v in raw.items()}
+
+    whole = seen(trained) | held_out  # of these only the fused head depends on what else is visible
+
     def raw_for(pattern: Pattern) -> Raw:
-        seen = head_arrays(
-            out_of_fold(module, strategy, data, members, only=pattern), [h for h in trained if h in predictor.able(pattern)]
-        )
-        return {h: outcome.link(v[0]) for h, v in seen.items()} | {h: held_out[h] for h in predictor.able(pattern) if h in linear}
+        able = predictor.able(pattern)
+        return {h: whole[h] for h in able if h != FUSED} | seen([h for h in able if h == FUSED], pattern)
 
     pooler = Pooler(predictor, raw_for, y, present, folds)
     predictions = pooler.cross_fitted()
     pooler.settle()
+    for head, prediction in predictions.items():
+        spoken = ~np.isnan(prediction[:, 0])
+        predictor.errors[head] = outcome.error(y[spoken], prediction[spoken]) if spoken.any() else np.nan
     return Fit(predictor, predictions, held_out_embeddings(predictor, data), run.rows, run.best_epoch)
 
 
@@ -133,8 +144,7 @@ def held_out_embeddings(predictor: Predictor, data: Arrays) -> dict[str, np.ndar
         for name, z in spaces(outputs).items():
             moved = predictor.alignment.move(name, z.cpu().numpy(), slice(None))[folds[start:stop], rows]
             here = data.present[name][start:stop].cpu().numpy() if name in data.present else np.ones(len(rows), dtype=bool)
-            found.setdefault(name, np.full((len(folds), moved.shape[1]), np.nan, dtype=np.float32))[start:stop][here] = moved[
-                here
-            ]
+            table = found.setdefault(name, np.full((len(folds), moved.shape[1]), np.nan, dtype=np.float32))
+            table[start:stop][here] = moved[here]
         start = stop
     return found

@@ -1,6 +1,6 @@
 """Forward passes without training: out-of-fold for the training rows, averaged over members for new rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -8,17 +8,28 @@ from torch import Tensor
 
 from omicsbal._types import FUSED, Arrays, Outputs
 from omicsbal.balance._base import Strategy
+from omicsbal.nn.fusion import mean_over_present
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.train.members import Members
 
 CHUNK = 4096  # rows a forward pass: bounds memory at members x CHUNK x width floats a layer
 
 
+def with_fusion(strategy: Strategy, outputs: Outputs, present: dict[str, Tensor]) -> Outputs:
+    """The outputs with the strategy's own fused prediction, if it has one.
+
+    Where the net's fusion takes no part in training, its embedding would be a random projection; the mean of the modalities'
+    embeddings stands in.
+    """
+    fused = strategy.fuse(outputs, present)
+    if fused is None and strategy.fused:
+        return outputs
+    return Outputs(outputs.z, mean_over_present(outputs.z, present), outputs.fused if fused is None else fused, outputs.unimodal)
+
+
 def outputs_of(net: MultiOmicsNet, strategy: Strategy, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Outputs:
-    """One pass, with the strategy's own fusion where it has one."""
-    outputs = net(x, present)
-    fused = strategy.fuse(outputs, dict(present))
-    return outputs if fused is None else Outputs(outputs.z, outputs.joint, fused, outputs.unimodal)
+    """One pass."""
+    return with_fusion(strategy, net(x, present), dict(present))
 
 
 def _visible(data: Arrays, only: frozenset[str] | None) -> dict[str, Tensor]:
@@ -58,17 +69,13 @@ def out_of_fold(
 
 
 @torch.no_grad()
-def all_members(net: MultiOmicsNet, strategy: Strategy, data: Arrays, *, only: frozenset[str] | None = None) -> list[Outputs]:
-    """Outputs of every member on every row, chunk by chunk."""
+def all_members(net: MultiOmicsNet, strategy: Strategy, data: Arrays, *, only: frozenset[str] | None = None) -> Iterator[Outputs]:
+    """Outputs of every member, chunk by chunk of the rows, so that no more than one chunk need be held."""
     net.eval()
     present = _visible(data, only)
-    starts = range(0, len(data), CHUNK)
-    return [
-        outputs_of(
-            net, strategy, {m: v[i : i + CHUNK] for m, v in data.x.items()}, {m: p[i : i + CHUNK] for m, p in present.items()}
-        )
-        for i in starts
-    ]
+    for start in range(0, max(len(data), 1), CHUNK):
+        here = slice(start, start + CHUNK)
+        yield outputs_of(net, strategy, {m: v[here] for m, v in data.x.items()}, {m: p[here] for m, p in present.items()})
 
 
 def head_arrays(outputs: Outputs, heads: list[str]) -> dict[str, np.ndarray]:

@@ -45,6 +45,11 @@ class Members:
         """Members that predict rows the fit never saw."""
         return slice(self.n_folds, None) if self.n_full else slice(0, self.n_folds)
 
+    @property
+    def reference(self) -> int:
+        """The member whose embedding space all share, and which embeds new rows."""
+        return self.deployed.start or 0
+
     def scored(self, device: torch.device) -> Tensor:
         """(K, n) float32, 1 where the row enters the member's loss."""
         mask = np.ones((self.total, len(self.folds)), dtype=np.float32)

@@ -1,6 +1,5 @@
 """What a label asks of everything outside the net; the numpy twin of `objectives.tasks.Task`."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +16,8 @@ class Outcome(Protocol):
 
     kind: str  # "classification" or "regression"
     metric: str  # the first metric, larger is better
-    columns: tuple[str, ...]  # the metrics of `scores`, in the order they are shown
+    loss: str  # the second metric, smaller is better
+    ranges: dict[str, tuple[float, float]]  # of `metric` and `loss`
     expert_prefix: str  # names of the linear experts begin with it
     strengths: tuple[float, ...]  # penalties of the linear experts, strongest first
 
@@ -42,7 +42,10 @@ class Outcome(Protocol):
         """One prediction (n, c) of members (K, n, c)."""
 
     def scores(self, y: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-        """Every metric in `columns`."""
+        """Every metric by name, `metric` and `loss` among them."""
+
+    def error(self, y: np.ndarray, prediction: np.ndarray) -> float:
+        """Root mean squared error in standard deviations of the label; NaN where it has no meaning."""
 
     def reliability(self, y: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
         """Calibration table, empty where it has no meaning."""
@@ -71,10 +74,8 @@ class Outcome(Protocol):
     def linear(self, estimator: Any) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (d, c) and intercept (c,) of a fitted expert, such that x @ coef + intercept are raw outputs."""
 
-    def readable(
-        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
-    ) -> dict[str, pd.Series | pd.DataFrame]:
-        """What a user reads, by kind of slot (`_keys.Keys`); `scores` are the out-of-fold ones of the head."""
+    def readable(self, prediction: np.ndarray, index: pd.Index, error: np.ndarray) -> dict[str, pd.Series | pd.DataFrame]:
+        """What a user reads, by kind of slot (`_keys.Keys`); `error` (n,) is that of `Predictor.error`."""
 
     def state(self) -> dict[str, Any]:
         """JSON-able facts that `from_state` needs."""

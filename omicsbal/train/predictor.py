@@ -10,7 +10,7 @@ from omicsbal._types import FUSED, Arrays
 from omicsbal._validate import check_choice
 from omicsbal.balance._base import Strategy
 from omicsbal.nn.net import MultiOmicsNet
-from omicsbal.train.alignment import Alignment
+from omicsbal.train.alignment import Alignment, spaces
 from omicsbal.train.experts import Expert
 from omicsbal.train.forward import all_members, head_arrays
 from omicsbal.train.members import Members
@@ -28,6 +28,7 @@ class Pool:
     temperatures: np.ndarray  # (H,)
     weights: np.ndarray  # (H,) or (H + 1,): as the outcome's `pool_weights` gives them
     n: int  # rows behind the weights
+    error: float  # root mean squared error of the pool on them, in standard deviations of the label; NaN for classes
 
 
 def row_patterns(present: Mapping[str, np.ndarray]) -> dict[Pattern, np.ndarray]:
@@ -53,6 +54,7 @@ class Predictor:
     alignment: Alignment
     temperatures: dict[str, float] = field(default_factory=dict)
     pools: dict[Pattern, Pool] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)  # of every head on held-out rows, as `Pool.error`
 
     @property
     def modalities(self) -> list[str]:
@@ -81,16 +83,14 @@ class Predictor:
 
     def raw_heads(self, data: Arrays, pattern: Pattern) -> dict[str, np.ndarray]:
         """Uncalibrated predictions ``{head: (n, c)}`` of rows that all have `pattern`, the rest hidden."""
-        able = self.able(pattern)
-        parts = all_members(self.net, self.strategy, data, only=pattern)
-        networks = [h for h in able if h in self.trained]
-        chunks = [head_arrays(p, networks) for p in parts]
-        found = {
-            h: self.outcome.average(self.outcome.link(np.concatenate([c[h] for c in chunks], 1)[self.members.deployed]))
-            for h in networks
-        }
+        networks = [h for h in self.able(pattern) if h in self.trained]
+        parts: dict[str, list[np.ndarray]] = {h: [] for h in networks}
+        for outputs in all_members(self.net, self.strategy, data, only=pattern):
+            for h, raw in head_arrays(outputs, networks).items():
+                parts[h].append(self.outcome.average(self.outcome.link(raw[self.members.deployed])))
         blocks = {m: data.x[m].cpu().numpy() for m in pattern}
-        return found | {h: self.outcome.link(self.experts[h].raw(blocks)) for h in able if h in self.experts}
+        linear = {h: self.outcome.link(self.experts[h].raw(blocks)) for h in self.able(pattern) if h in self.experts}
+        return {h: np.concatenate(p) for h, p in parts.items()} | linear
 
     def combine(self, head: str, raw: Mapping[str, np.ndarray], pattern: Pattern) -> np.ndarray | None:
         """One calibrated prediction (n, c) from uncalibrated ones; None where the head cannot speak for the pattern."""
@@ -115,15 +115,24 @@ class Predictor:
                 result[rows] = values
         return result
 
+    def error(self, data: Arrays, *, head: str = POOL) -> np.ndarray:
+        """Expected error (n,) of a head for what each row has: that of the pool of its pattern, else that of the head in all."""
+        result = np.full(len(data), self.errors.get(head, 1.0))
+        for pattern, rows in row_patterns({m: p.cpu().numpy() for m, p in data.present.items()}).items():
+            if head == POOL:  # without a pool of its own a pattern is as uncertain as the label itself
+                result[rows] = self.pools[pattern].error if pattern in self.pools else 1.0
+        return result
+
     def embed(self, data: Arrays) -> dict[str, np.ndarray]:
-        """Aligned embeddings ``{"fused" or m: (n, k) float32}``, mean of the deployed members; NaN where nothing is present."""
-        parts = [self.alignment.apply(p, self.members.deployed) for p in all_members(self.net, self.strategy, data)]
-        z = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        """Embeddings ``{"fused" or m: (n, k) float32}`` of new rows by the reference member; NaN where nothing is present."""
+        which = slice(self.members.reference, self.members.reference + 1)
+        parts: dict[str, list[np.ndarray]] = {}
+        for outputs in all_members(self.net, self.strategy, data):
+            for name, z in spaces(outputs).items():
+                parts.setdefault(name, []).append(self.alignment.move(name, z[which].cpu().numpy(), which)[0])
         here = {m: p.cpu().numpy() for m, p in data.present.items()}
-        return {
-            name: np.where((here[name] if name in here else np.any(list(here.values()), 0))[:, None], v, np.nan)
-            for name, v in z.items()
-        }
+        here[FUSED] = np.any(list(here.values()), axis=0)
+        return {name: np.where(here[name][:, None], np.concatenate(z), np.nan) for name, z in parts.items()}
 
 
 def subset(data: Arrays, rows: np.ndarray) -> Arrays:

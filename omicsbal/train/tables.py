@@ -1,5 +1,7 @@
 """Out-of-fold predictions as tables: every head and expert, with intervals over folds."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -26,17 +28,16 @@ def fold_scores(fit: Fit, y: np.ndarray, outcome: Outcome) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Interval around the mean of fold scores, corrected for the rows that training sets share.
+def half_width(values: np.ndarray, level: float = 0.95) -> float:
+    """Half the interval that the scatter of fold scores gives, corrected for the rows that training sets share.
 
     The variance is multiplied by 1/K + 1/(K - 1) in place of 1/K (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): folds share
     most of their training rows, so their scores are not independent draws.
     """
     k = len(values)
     if k < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf((1 + level) / 2, k - 1) * values.std(ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
-    return values.mean() - half, values.mean() + half
+        return np.nan
+    return float(stats.t.ppf((1 + level) / 2, k - 1) * values.std(ddof=1) * np.sqrt(1 / k + 1 / (k - 1)))
 
 
 def head_table(fit: Fit, y: np.ndarray, outcome: Outcome, by_fold: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def head_table(fit: Fit, y: np.ndarray, outcome: Outcome, by_fold: pd.DataFrame)
         if not spoken.any():
             continue
         needs = predictor.needs(head) if head not in (POOL, PRODUCT) else frozenset()
-        row = {
+        row: dict[str, Any] = {
             "head": head,
             "kind": kind_of(head, predictor),
             "modality": next(iter(needs)) if len(needs) == 1 else "",
@@ -57,8 +58,10 @@ def head_table(fit: Fit, y: np.ndarray, outcome: Outcome, by_fold: pd.DataFrame)
         }
         row |= outcome.scores(y[spoken], prediction[spoken])
         row |= {"temperature": predictor.temperatures.get(head, np.nan), "weight": weights.get(head, np.nan)}
-        for metric in (outcome.metric, "log_loss"):
-            row[f"{metric}_low"], row[f"{metric}_high"] = interval(by_fold.loc[by_fold["head"] == head, metric].to_numpy())
+        for metric in (outcome.metric, outcome.loss):
+            half = half_width(by_fold.loc[by_fold["head"] == head, metric].to_numpy())
+            low, high = outcome.ranges[metric]
+            row |= {f"{metric}_low": max(row[metric] - half, low), f"{metric}_high": min(row[metric] + half, high)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -80,7 +83,8 @@ def pool_table(predictor: Predictor) -> pd.DataFrame:
     rows = []
     for pattern, pool in predictor.pools.items():
         name = "+".join(m for m in predictor.modalities if m in pattern)
-        rows += [(name, h, w, pool.n, "pooled") for h, w in zip(pool.heads, pool.weights, strict=False)]
+        heads = [*pool.heads, *["prior"] * (len(pool.weights) - len(pool.heads))]  # classes: the log-prior has a weight too
+        rows += [(name, h, w, pool.n, "pooled") for h, w in zip(heads, pool.weights, strict=True)]
     whole = frozenset(predictor.modalities)
     if whole not in predictor.pools:
         rows += [("+".join(predictor.modalities), h, 1.0, 0, PRODUCT) for h in predictor.witnesses(whole)]

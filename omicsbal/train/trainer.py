@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from omicsbal._types import Arrays, Batch, FitState, Outputs, Term
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.train.batches import shuffled
-from omicsbal.train.forward import out_of_fold
+from omicsbal.train.forward import out_of_fold, with_fusion
 from omicsbal.train.members import Members
 
 Judge = Callable[[Outputs], tuple[float, dict[str, float]]]  # out-of-fold outputs -> value to minimise, metrics by name
@@ -32,22 +32,22 @@ class Run:
     oof: dict[str, float] = field(default_factory=dict)
     best_value: float = math.inf
     best_epoch: int = 0
-    best: list[Tensor] = field(default_factory=list)  # parameters at the best epoch
+    best: list[Tensor] = field(default_factory=list)  # `tensors` at the best epoch
 
-    def parameters(self) -> list[nn.Parameter]:
-        """Net first, then the strategy's own."""
-        return [*self.net.parameters(), *self.strategy.parameters()]
+    def tensors(self) -> list[Tensor]:
+        """Parameters and buffers, the net's first, then the strategy's own."""
+        return [*self.net.state_dict().values(), *self.strategy.state_dict().values()]
 
     def keep(self, value: float) -> None:
-        """Remember the parameters as they are."""
+        """Remember the tensors as they are."""
         self.best_value, self.best_epoch = value, self.epoch
-        self.best = [p.detach().clone() for p in self.parameters()]
+        self.best = [tensor.clone() for tensor in self.tensors()]
 
     @torch.no_grad()
     def restore_best(self) -> None:
         """Go back to the epoch that was kept."""
-        for p, kept in zip(self.parameters(), self.best, strict=True):
-            p.copy_(kept)
+        for tensor, kept in zip(self.tensors(), self.best, strict=True):
+            tensor.copy_(kept)
 
 
 def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig) -> torch.optim.Optimizer:
@@ -74,10 +74,7 @@ def step(run: Run, state: FitState, batch: Batch, terms: Mapping[str, Term]) -> 
     seen: dict[str, Tensor] = {}
     for names in run.strategy.passes(state, list(terms)):
         z, visible = run.strategy.features(state, run.net.encode(batch.x, batch.present), batch)
-        outputs = run.net.decode(z, visible)
-        fused = run.strategy.fuse(outputs, visible)
-        if fused is not None:
-            outputs = Outputs(outputs.z, outputs.joint, fused, outputs.unimodal)
+        outputs = with_fusion(run.strategy, run.net.decode(z, visible), visible)
         losses = {name: terms[name](outputs, batch)[0] for name in names}
         losses |= {name: mean for name, (mean, _) in run.strategy.terms(state, outputs, batch).items()}
         check_finite(losses, state.epoch)
@@ -135,7 +132,7 @@ def train(
     run = Run(net, strategy, make_optimizer(net, strategy, config), generator)
     if checkpoint is not None:
         checkpoint.restore(run)
-    every = max(1, epochs // config.evaluations)
+    every = -(-epochs // config.evaluations)
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
         for (

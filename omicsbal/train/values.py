@@ -1,8 +1,7 @@
 """Outcome of a continuous label: standardised values, R squared, precision-weighted pool."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,8 @@ class Values:
     sd: float
     kind = "regression"
     metric = "r2"
-    columns = ("r2", "rmse", "log_loss")
+    loss = "rmse"
+    ranges: ClassVar = {"r2": (-np.inf, 1.0), "rmse": (0.0, np.inf)}
     names = ()
     expert_prefix = "ridge"
     # alpha of ridge regression, on blocks whose mean squared row norm is their width
@@ -63,14 +63,13 @@ class Values:
         return predictions.mean(0)
 
     def scores(self, y: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-        """R squared, root mean squared error in the label's unit, Gaussian log-loss in nats (of the standardised label)."""
-        error = prediction[:, 0] - y
-        variance = max(float((error**2).mean()), 1e-12)
-        return {
-            "r2": float(1 - variance / max(float(y.var()), 1e-12)),
-            "rmse": float(self.sd * np.sqrt(variance)),
-            "log_loss": float(0.5 * np.log(2 * np.pi * variance) + 0.5),
-        }
+        """R squared, and root mean squared error in the label's unit."""
+        error = self.error(y, prediction)
+        return {"r2": float(1 - error**2 / max(float(y.var()), 1e-12)), "rmse": self.sd * error}
+
+    def error(self, y: np.ndarray, prediction: np.ndarray) -> float:
+        """Root mean squared error."""
+        return float(np.sqrt(((prediction[:, 0] - y) ** 2).mean()))
 
     def reliability(self, y: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
         """Nothing to show: a number has no confidence to be held against."""
@@ -120,12 +119,10 @@ class Values:
         """Coefficients (d, 1) and intercept (1,)."""
         return estimator.coef_.reshape(-1, 1), np.atleast_1d(estimator.intercept_)
 
-    def readable(
-        self, prediction: np.ndarray, index: pd.Index, scores: Mapping[str, float]
-    ) -> dict[str, pd.Series | pd.DataFrame]:
+    def readable(self, prediction: np.ndarray, index: pd.Index, error: np.ndarray) -> dict[str, pd.Series | pd.DataFrame]:
         """The value in the label's unit, and a 90 % interval of Gaussian errors as large as the out-of-fold ones."""
         value = pd.Series(self.mean + self.sd * prediction[:, 0], index=index)
-        half = HALF_90 * scores["rmse"]
+        half = HALF_90 * self.sd * error
         return {"prediction": value, "interval": pd.DataFrame({"low": value - half, "high": value + half})}
 
     def state(self) -> dict[str, Any]:

@@ -13,12 +13,6 @@ def test_cross_entropy_by_hand() -> None:
     torch.testing.assert_close(Classification(2).score(pred, torch.tensor([0, 1])), torch.tensor([[0.25, 0.5]]))
 
 
-def test_smoothing_by_hand() -> None:
-    pred = torch.tensor([[[math.log(1.0), math.log(3.0)]]])
-    loss = Classification(n_out=2, smoothing=0.2).loss(pred, torch.tensor([1])).item()
-    assert loss == pytest.approx(-0.8 * math.log(0.75) - 0.2 * (math.log(0.75) + math.log(0.25)) / 2)
-
-
 def test_every_member_is_held_to_the_same_labels() -> None:
     task, y = Classification(n_out=3), torch.tensor([2, 0])
     pred = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0))
