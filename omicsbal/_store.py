@@ -15,6 +15,7 @@ import pandas as pd
 from omicsbal._validate import listed, problem
 
 MANIFEST = "model.json"
+SEAL = "seal"  # of the manifest: its own checksum
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -66,11 +67,25 @@ def write_folder(path: Path, manifest: Mapping[str, Any], arrays: Mapping[str, A
             data = save({key: np.array(value, order="C") for key, value in group.items()})
             sums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
             write_bytes(draft / f"{name}.safetensors", data)
-        write_bytes(draft / MANIFEST, json.dumps({**manifest, "sha256": sums}, indent=1).encode())
+        write_bytes(draft / MANIFEST, json.dumps(sealed({**manifest, "sha256": sums}), indent=1).encode())
         draft.chmod(0o777 & ~_umask())
         _replace(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the checksum of its other entries: against accidents and careless edits, not against forgery.
+
+    Examples
+    --------
+    >>> facts = sealed({"classes": ["B", "T"]})
+    >>> sealed(facts) == facts, sealed(facts | {"classes": ["T", "B"]}) == facts
+    (True, False)
+    """
+    plain = json.loads(json.dumps({k: v for k, v in manifest.items() if k != SEAL}))  # as it will be read: tuples are lists
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return {**manifest, SEAL: hashlib.sha256(canonical.encode()).hexdigest()}
 
 
 def _umask() -> int:
@@ -113,7 +128,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """Inverse of `write_folder`; every file is checked against the manifest before it is read.
+    """Inverse of `write_folder`; the manifest is checked against its seal, and every file against the manifest before it is read.
 
     Raises
     ------
@@ -127,7 +142,7 @@ def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, d
         raise FileNotFoundError(problem("path", expected="a folder written by model.save", found=found, do="Check the path."))
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        written, sums = int(manifest["schema"]), dict(manifest["sha256"])
+        written, sums, seal = int(manifest["schema"]), dict(manifest["sha256"]), manifest[SEAL]
         if any(Path(name).name != name for name in sums):  # a stranger's list must not lead out of the folder
             raise ValueError(listed(sums))
     except (ValueError, KeyError, TypeError) as error:
@@ -139,6 +154,8 @@ def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, d
         found = f"version {written}"
         do = "Update omicsbal: pip install -U omicsbal."
         raise ValueError(problem("path", expected=f"a model of format version {schema} or older", found=found, do=do))
+    if sealed(manifest)[SEAL] != seal:
+        raise _altered([MANIFEST])
     missing = [name for name in sums if not (path / name).is_file()]
     if missing:
         raise FileNotFoundError(
@@ -147,9 +164,14 @@ def read_folder(path: Path, *, schema: int) -> tuple[dict[str, Any], dict[str, d
     data = {name: (path / name).read_bytes() for name in sums}
     altered = [name for name, content in data.items() if hashlib.sha256(content).hexdigest() != sums[name]]
     if altered:
-        do = "Copy the folder again, or save the model again."
-        raise ValueError(problem("path", expected="files as they were saved", found=f"{listed(altered)} altered", do=do))
+        raise _altered(altered)
     return manifest, {name.removesuffix(".safetensors"): _arrays(name, content) for name, content in data.items()}
+
+
+def _altered(names: list[str]) -> ValueError:
+    """The complaint about files that are not as they were written."""
+    do = "Copy the folder again, or save the model again."
+    return ValueError(problem("path", expected="files as they were saved", found=f"{listed(names)} altered", do=do))
 
 
 def _arrays(name: str, content: bytes) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import omicsbal as ob
+from omicsbal._store import sealed
 from omicsbal.model import SCHEMA
 
 
@@ -96,15 +97,25 @@ def test_a_pickle_in_place_of_weights_is_not_run(folder, tmp_path):
         _load(folder)
     facts = json.loads((folder / "model.json").read_text())
     facts["sha256"]["weights.safetensors"] = hashlib.sha256(data).hexdigest()  # a stranger would see to that
-    (folder / "model.json").write_text(json.dumps(facts))
+    (folder / "model.json").write_text(json.dumps(sealed(facts)))
     with pytest.raises(ValueError, match=r"`path`: expected .*; found .*weights.safetensors"):
         _load(folder)
     assert not (tmp_path / "run").exists()
 
 
-def _edit(folder, **changes):
+def _edit(folder, seal=sealed, **changes):
+    """Changes the manifest, as a careful stranger would: with a new seal."""
     facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(facts | changes))
+    (folder / "model.json").write_text(json.dumps(seal(facts | changes)))
+
+
+def test_a_manifest_edited_by_hand_is_found(folder):
+    outcome = json.loads((folder / "model.json").read_text())["outcome"]
+    _edit(folder, outcome=outcome)  # nothing but the layout of the file has changed
+    _load(folder)
+    _edit(folder, seal=dict, outcome=outcome | {"names": outcome["names"][::-1]})
+    with pytest.raises(ValueError, match=r"`path`: expected files as they were saved; found 'model.json' altered\. Copy"):
+        _load(folder)
 
 
 def test_a_newer_format_is_refused_with_the_way_out(folder):
@@ -124,7 +135,7 @@ def test_a_foreign_manifest_is_refused(folder, text):
 @pytest.mark.parametrize("kept", [[], ["sources", "label_key"]])
 def test_a_manifest_that_only_looks_like_ours_is_refused(folder, kept):
     facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({k: facts[k] for k in ("schema", "sha256", *kept)}))
+    (folder / "model.json").write_text(json.dumps(sealed({k: facts[k] for k in ("schema", "sha256", *kept)})))
     with pytest.raises(ValueError, match=r"`path`: expected a folder written by model.save; found "):
         _load(folder)
 

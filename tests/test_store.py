@@ -47,6 +47,27 @@ def test_an_older_format_is_read_and_a_newer_one_is_not(tmp_path: Path) -> None:
         read_folder(tmp_path / "m", schema=0)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('"B"', '"T"', "found 'model.json' altered"),
+        ('"seal": "', '"seal": "0', "found 'model.json' altered"),
+        ('"seal"', '"sealing"', "found a model.json that is none"),
+        (" 0.1", " 0.10000000000000002", "found 'model.json' altered"),
+    ],
+)
+def test_an_altered_manifest_is_refused(tmp_path: Path, old: str, new: str, found: str) -> None:
+    write(tmp_path / "m", classes=("B", "é"), scores={"x": 0.1, "y": float("nan"), 3: 1.0})  # what JSON writes otherwise
+    file = tmp_path / "m" / MANIFEST
+    text = file.read_text()
+    file.write_text(json.dumps(dict(reversed(json.loads(text).items()))))
+    assert read_folder(tmp_path / "m", schema=1)[0]["classes"] == ["B", "é"], "the layout is not sealed"
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=found):
+        read_folder(tmp_path / "m", schema=1)
+
+
 def test_a_folder_is_as_open_as_other_files(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
