@@ -13,7 +13,7 @@ def case(toy, fit):
     """A fit, and the raw embeddings {space: (K, n, k)} of its members; member 3 is the reference."""
     data = toy(n=90, absent=0.3)
     predictor = fit(data, max_epochs=6, n_full=2).predictor
-    raw = {s: z.numpy() for s, z in spaces(all_members(predictor.net, predictor.strategy, data.data)[0]).items()}
+    raw = {s: z.numpy() for s, z in spaces(next(all_members(predictor.net, predictor.strategy, data.data))).items()}
     return data, predictor, raw
 
 
@@ -74,7 +74,7 @@ def test_a_turned_copy_is_turned_back(toy, loop):
             project.weight[4] = project.weight[3] @ turn
             project.bias[4] = project.bias[3] @ turn + 5
     alignment = align(net, fresh("joint"), data.data, members)
-    joint = all_members(net, fresh("joint"), data.data)[0].joint.numpy()
+    joint = next(all_members(net, fresh("joint"), data.data)).joint.numpy()
     assert np.abs(joint[4] - joint[3]).max() > 1
     moved = alignment.move("fused", joint, slice(None))
     np.testing.assert_allclose(moved[4], joint[3], atol=1e-3)
@@ -94,20 +94,41 @@ def test_held_out_rows_teach_nothing_about_their_member(case):
     assert not np.allclose(one.centre["rna"][0], two.centre["rna"][0], atol=1e-5)
 
 
-def test_new_rows_are_the_mean_of_the_moved_all_row_members(case):
+def test_new_rows_are_embedded_by_the_reference(case):
     data, predictor, raw = case
     embedded = predictor.embed(data.data)
     for space, z in raw.items():
         here = data.present.get(space, np.ones(90, bool))
-        expected = predictor.alignment.move(space, z, slice(None))[3:].mean(0)
-        np.testing.assert_allclose(embedded[space][here], expected[here], atol=1e-4)
+        np.testing.assert_allclose(embedded[space][here], z[3][here], atol=1e-4)
         assert np.isnan(embedded[space][~here]).all() and embedded[space].dtype == np.float32
+
+
+def test_two_folds_without_all_row_members_share_no_row_and_are_aligned_on_all(toy, fit):
+    data = toy(n=60)
+    data = type(data)(data.data, data.outcome, data.folds % 2)
+    predictor = fit(data, n_full=0).predictor
+    for space, z in spaces(next(all_members(predictor.net, predictor.strategy, data.data))).items():
+        before, after = (
+            np.linalg.norm(v[1] - z[0].numpy()) for v in (z.numpy(), predictor.alignment.move(space, z.numpy(), slice(None)))
+        )
+        assert after < before
+
+
+def test_chunks_do_not_matter(toy, fit, monkeypatch):
+    data = toy(n=60, absent=0.3)
+    predictor = fit(data).predictor
+    whole = predictor.alignment
+    monkeypatch.setattr("omicsbal.train.forward.CHUNK", 7)
+    parts = align(predictor.net, predictor.strategy, data.data, predictor.members)
+    for space in whole.turn:
+        np.testing.assert_allclose(parts.turn[space], whole.turn[space], atol=1e-4)
+        np.testing.assert_allclose(parts.centre[space], whole.centre[space], atol=1e-5)
 
 
 def test_without_all_row_members_the_first_fold_member_is_the_reference(toy, fit):
     data = toy(n=90, absent=0.3)
     predictor = fit(data, max_epochs=4, n_full=0).predictor
-    for space, z in spaces(all_members(predictor.net, predictor.strategy, data.data)[0]).items():
+    for space, z in spaces(next(all_members(predictor.net, predictor.strategy, data.data))).items():
         moved = predictor.alignment.move(space, z.numpy(), slice(None))
         np.testing.assert_allclose(moved[0], z[0].numpy(), atol=1e-4)
         assert not np.allclose(moved[1], z[1].numpy(), atol=1e-2)
@@ -118,7 +139,7 @@ def test_held_out_rows_lie_where_new_rows_like_them_would(toy, fit):
     data = toy(n=90)
     fitted = fit(data, max_epochs=20, n_full=2)
     predictor = fitted.predictor
-    raw = spaces(all_members(predictor.net, predictor.strategy, data.data)[0])
+    raw = spaces(next(all_members(predictor.net, predictor.strategy, data.data)))
     for space, z in predictor.embed(data.data).items():
         spread = np.linalg.norm(z - z.mean(0), axis=1).mean()
         unmoved = raw[space].numpy()[data.folds, np.arange(90)]

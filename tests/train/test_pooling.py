@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omicsbal.train.pooling import ENOUGH, Pooler, fit_pool, fit_temperatures
+from omicsbal.train.pooling import ENOUGH, PLENTY, Pooler, fit_temperatures, sample
 from omicsbal.train.predictor import POOL, PRODUCT, row_patterns, wanted_patterns
 
 ALL = frozenset({"rna", "atac", "protein"})
@@ -124,16 +124,32 @@ def test_too_few_rows_give_no_pool_but_the_product(pooler):
     np.testing.assert_allclose(case.predictor.combine(POOL, raw, ALL), outcome.product(np.stack(soft)))
 
 
-def test_enough_is_enough(toy):
-    data = toy(n=60)
-    raw = {"a": data.outcome.link(np.random.default_rng(0).normal(size=(60, 3)))}
-    rows = np.arange(60) < ENOUGH
-    assert fit_pool(["a"], raw, data.y, rows, data.outcome).n == ENOUGH
-    rows[0] = False
-    assert fit_pool(["a"], raw, data.y, rows, data.outcome) is None
-    assert fit_pool([], {}, data.y, rows, data.outcome) is None
+@pytest.mark.parametrize("spare", [0, 1])
+def test_enough_is_enough(pooler, spare):
+    case = pooler(n=60, absent=0.0)
+    for mask in case.present.values():
+        mask[ENOUGH - spare :] = False
+    case.settle()
+    assert (ALL in case.predictor.pools) == (spare == 0)
+
+
+def test_pools_of_a_fold_stand_in_for_those_that_are_deployed(pooler):
+    """A pattern with just enough rows is pooled when a fold is left out as well: what is reported is what is deployed."""
+    case = pooler(n=60, absent=0.0)
+    for mask in case.present.values():
+        mask[ENOUGH:] = False
+    case.settle(case.folds != 0)
+    assert case.predictor.pools[ALL].n == int((case.folds[:ENOUGH] != 0).sum())
 
 
 def test_a_head_that_never_speaks_has_temperature_one(toy):
     data = toy(n=60)
     assert fit_temperatures({"a": np.full((60, 3), np.nan)}, data.y, np.ones(60, bool), data.outcome) == {"a": 1.0}
+
+
+def test_many_rows_are_thinned_evenly():
+    rows = np.ones(3 * PLENTY, bool)
+    rows[0] = False
+    chosen = sample(rows)
+    assert PLENTY / 2 <= len(chosen) <= PLENTY and rows[chosen].all() and set(np.diff(chosen)) == {3}
+    assert sample(np.array([True, False, True])).tolist() == [0, 2]

@@ -73,7 +73,7 @@ def test_labels_are_out_of_reach(case):
 
 def test_new_rows_are_predicted_by_the_mean_of_the_all_row_members(case):
     data, predictor = case
-    outputs = all_members(predictor.net, predictor.strategy, data)[0]
+    outputs = next(all_members(predictor.net, predictor.strategy, data))
     p = torch.softmax(outputs.fused[3:].double(), -1).mean(0).numpy()
     soft = predictor.outcome.soften(np.log(p), predictor.temperatures["fused"])
     np.testing.assert_allclose(predictor.predict(data, head="fused"), soft, rtol=1e-5, atol=1e-6)
@@ -82,7 +82,7 @@ def test_new_rows_are_predicted_by_the_mean_of_the_all_row_members(case):
 def test_without_all_row_members_the_fold_members_do_it(toy, fit):
     data = toy()
     predictor = fit(data, n_full=0).predictor
-    outputs = all_members(predictor.net, predictor.strategy, data.data)[0]
+    outputs = next(all_members(predictor.net, predictor.strategy, data.data))
     assert outputs.fused.shape[0] == 3
     p = torch.softmax(outputs.fused.double(), -1).mean(0).numpy()
     soft = predictor.outcome.soften(np.log(p), predictor.temperatures["fused"])
@@ -140,7 +140,7 @@ def test_every_strategy_reports_the_heads_it_trained(toy, fit, strategy):
 def test_late_predicts_the_mean_of_its_unimodal_outputs(toy, fit):
     data = toy(absent=0.3)
     predictor = fit(data, strategy="late", n_full=1).predictor
-    outputs = all_members(predictor.net, predictor.strategy, data.data)[0]
+    outputs = next(all_members(predictor.net, predictor.strategy, data.data))
     total, count = torch.zeros(60, 3), torch.zeros(60, 1)
     for m, logits in outputs.unimodal.items():
         here = data.data.present[m][:, None]
@@ -164,7 +164,7 @@ def test_embeddings_of_training_rows_are_those_of_their_fold_member(toy, fit, st
     data = toy(absent=0.3)
     result = fit(data, strategy=strategy)
     predictor = result.predictor
-    outputs = all_members(predictor.net, predictor.strategy, data.data)[0]
+    outputs = next(all_members(predictor.net, predictor.strategy, data.data))
     for space, z in {"fused": outputs.joint, **outputs.z}.items():
         here = data.present.get(space, np.ones(60, bool))
         assert np.array_equal(~np.isnan(result.embeddings[space]).any(1), here)
@@ -186,3 +186,25 @@ def test_one_seed_one_fit(toy, fit):
     one, two = fit(toy(absent=0.2)), fit(toy(absent=0.2))
     assert all(np.array_equal(one.predictions[h], two.predictions[h], equal_nan=True) for h in one.predictions)
     assert all(np.array_equal(one.embeddings[s], two.embeddings[s], equal_nan=True) for s in one.embeddings)
+
+
+def test_without_a_fused_head_the_joint_embedding_is_the_mean_of_the_modalities(toy, fit):
+    data = toy(absent=0.3)
+    predictor = fit(data, strategy="unimodal").predictor
+    outputs = next(all_members(predictor.net, predictor.strategy, data.data))
+    count = sum(data.present.values())[None, :, None]
+    np.testing.assert_allclose(outputs.joint.numpy(), sum(z.numpy() for z in outputs.z.values()) / count, atol=1e-5)
+
+
+def test_expected_errors_are_those_of_the_pool_of_a_rows_pattern(toy, fit):
+    data = toy(n=200, classes=0, absent=0.3)
+    result = fit(data)
+    predictor, pattern = result.predictor, frozenset({"rna", "atac"})
+    error = predictor.error(data.data)
+    rows = (data.data.present["rna"] & data.data.present["atac"] & ~data.data.present["protein"]).numpy()
+    assert (error[rows] == predictor.pools[pattern].error).all() and 0 < predictor.pools[pattern].error < 1
+    predictor.pools.pop(pattern)
+    assert (predictor.error(data.data)[rows] == 1).all(), "as uncertain as the label itself"
+    y, said = data.y, result.predictions["rna"][:, 0]
+    spoken = ~np.isnan(said)
+    assert predictor.error(data.data, head="rna") == pytest.approx(np.sqrt(((said - y)[spoken] ** 2).mean()))

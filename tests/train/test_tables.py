@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omicsbal.train.tables import calibration_table, fold_scores, head_table, interval, pool_table
+from omicsbal.train.tables import calibration_table, fold_scores, half_width, head_table, pool_table
 
 
 @pytest.fixture(scope="module", params=[3, 0], ids=["classes", "numbers"])
@@ -11,11 +11,10 @@ def case(toy, fit, request):
     return data, fit(data)
 
 
-def test_intervals_by_hand():
-    low, high = interval(np.array([0.5, 0.6, 0.7]))
-    half = stats.t.ppf(0.975, 2) * 0.1 * np.sqrt(1 / 3 + 1 / 2)
-    assert low == pytest.approx(0.6 - half) and high == pytest.approx(0.6 + half)
-    assert np.isnan(interval(np.array([0.5]))).all()
+def test_half_an_interval_by_hand():
+    expected = stats.t.ppf(0.975, 2) * 0.1 * np.sqrt(1 / 3 + 1 / 2)
+    assert half_width(np.array([0.5, 0.6, 0.7])) == pytest.approx(expected)
+    assert np.isnan(half_width(np.array([0.5])))
 
 
 def test_one_row_a_head_with_its_scores(case):
@@ -33,7 +32,10 @@ def test_one_row_a_head_with_its_scores(case):
         spoken = ~np.isnan(prediction[:, 0])
         for metric, value in outcome.scores(data.y[spoken], prediction[spoken]).items():
             assert table.loc[head, metric] == pytest.approx(value)
-    assert (table[f"{outcome.metric}_low"] <= table[f"{outcome.metric}_high"]).all()
+    for metric in (outcome.metric, outcome.loss):
+        low, high = outcome.ranges[metric]
+        assert (table[f"{metric}_low"] <= table[metric]).all() and (table[metric] <= table[f"{metric}_high"]).all()
+        assert (table[f"{metric}_low"] >= low).all() and (table[f"{metric}_high"] <= high).all()
 
 
 def test_weights_and_temperatures_are_those_of_the_deployed_pool(case):
@@ -49,7 +51,7 @@ def test_weights_and_temperatures_are_those_of_the_deployed_pool(case):
 def test_scores_by_fold(case):
     data, result = case
     table = fold_scores(result, data.y, data.outcome)
-    assert set(table) == {"head", "fold", *data.outcome.columns}
+    assert set(table) == {"head", "fold", *data.outcome.scores(data.y, result.predictions["pool"])}
     for head, k in (("pool", 0), ("atac", 2)):
         mine = (data.folds == k) & ~np.isnan(result.predictions[head][:, 0])
         expected = data.outcome.scores(data.y[mine], result.predictions[head][mine])
@@ -75,7 +77,11 @@ def test_pools_by_pattern(case):
     assert "rna+atac+protein" in set(table["pattern"]), "in the order of the modalities"
     whole = table[table["pattern"] == "rna+atac+protein"]
     assert whole["n"].unique() == [np.logical_and.reduce(list(data.present.values())).sum()]
-    assert (table["method"] == "pooled").all() and (table["weight"] >= 0).all()
+    assert (table["method"] == "pooled").all() and (table.loc[table["head"] != "prior", "weight"] >= 0).all()
+    assert ("prior" in set(table["head"])) == bool(data.outcome.names), "classes: the log-prior has a weight too"
+    for pattern, pool in result.predictor.pools.items():
+        mine = table[table["pattern"] == "+".join(m for m in data.present if m in pattern)]
+        assert mine["weight"].tolist() == pool.weights.tolist()
 
 
 def test_a_pattern_that_never_had_enough_rows_is_shown_as_a_product(toy, fit):
