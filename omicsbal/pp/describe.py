@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from omicsbal._validate import listed
@@ -11,7 +10,7 @@ from omicsbal._validate import listed
 from ._facts import facts
 from .align import modality_pattern
 from .checks import as_mdata
-from .labels import find_label
+from .labels import find_label, likely_task
 from .options import per_modality
 
 if TYPE_CHECKING:
@@ -163,10 +162,13 @@ def _labels(mdata: "MuData", label_key: str, notes: list[str]) -> dict[str, Any]
         notes.append(str(error))
         return {}
     unlabelled = int(label.isna().sum())
-    if label.dtype.kind == "f":
-        low, middle, high = np.nanquantile(label, [0, 0.5, 1]) if label.notna().any() else (np.nan,) * 3
+    kind, doubt = likely_task(label)  # as `settle_task` will say when a fit asks it
+    if kind == "regression":
+        low, middle, high = label.dropna().astype(float).quantile([0, 0.5, 1])
         notes.append(f"{label_key!r} is numeric, a target for regression: {low:g} to {high:g}, median {middle:g}")
+        notes += [doubt] * bool(doubt)
         return {"unlabelled": unlabelled}
+    notes += [doubt] * bool(doubt and label.notna().any())
     counts = label.value_counts()
     counts = counts[counts > 0]
     small = [f"{k} ({v})" for k, v in counts[counts < _SMALL_CLASS].items()]

@@ -1,18 +1,22 @@
-"""Where a label is: looked up explicitly, because mudata 0.3 and 0.4 differ in what `mdata.obs` holds."""
+"""Where a label is, looked up explicitly because mudata 0.3 and 0.4 differ in what `mdata.obs` holds; and which task it sets."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from omicsbal._validate import listed, nearest, problem
+from omicsbal._validate import OmicsbalWarning, check_choice, listed, nearest, problem
 
 if TYPE_CHECKING:
     from mudata import MuData
 
+TASKS = ("classification", "regression")
+MANY_VALUES = 20  # distinct numbers above which a numeric label is a quantity and not a code
+
 
 def find_label(mdata: "MuData", label_key: str) -> pd.Series:
-    """Find a column of labels (or groups, or targets) over all rows of a MuData.
+    """Find a column of labels (classes or targets) over all rows of a MuData.
 
     Parameters
     ----------
@@ -39,18 +43,106 @@ def find_label(mdata: "MuData", label_key: str) -> pd.Series:
     >>> find_label(mdata, "cell_type").shape
     (60,)
     """
-    if label_key in mdata.obs:
-        return mdata.obs[label_key].rename(label_key)
-    sources = _sources(mdata, label_key)
+    return _find(mdata, label_key, "label_key")
+
+
+def find_groups(mdata: "MuData", group_key: str) -> pd.Series:
+    """Find a column of groups (donors, patients) over all rows of a MuData.
+
+    Parameters
+    ----------
+    mdata
+        Left as it is.
+    group_key
+        As the `label_key` of `find_label`.
+
+    Returns
+    -------
+    Series named `group_key`, as of `find_label`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `find_label`.
+
+    Examples
+    --------
+    >>> import omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=60, random_state=0)
+    >>> find_groups(mdata, "donor").shape
+    (60,)
+    """
+    return _find(mdata, group_key, "group_key")
+
+
+def settle_task(labels: pd.Series, task: str) -> str:
+    """The task asked for, or for "auto": regression if the label is numeric with more than `MANY_VALUES` distinct values.
+
+    Raises
+    ------
+    ValueError
+        An unknown task; "regression" of labels that are no numbers.
+
+    Warns
+    -----
+    OmicsbalWarning
+        Whole numbers, which may be codes of classes, are taken for a quantity; points to the line that calls `fit`.
+
+    Examples
+    --------
+    >>> settle_task(pd.Series([0.5, 1.5] * 30), "auto")
+    'classification'
+    """
+    check_choice("task", task, ["auto", *TASKS])
+    if task == "regression" and not _numeric(labels):
+        found = f"values such as {listed(labels.dropna().unique(), 3)}"
+        raise ValueError(
+            problem("label_key", expected="numbers for task='regression'", found=found, do="Pass task='classification'.")
+        )
+    if task != "auto":
+        return task
+    kind, doubt = likely_task(labels)
+    if kind == "regression" and doubt:
+        warnings.warn(doubt, OmicsbalWarning, stacklevel=4)
+    return kind
+
+
+def likely_task(labels: pd.Series) -> tuple[str, str]:
+    """What "auto" means for these labels, and a sentence where they could as well be the other; empty where they could not.
+
+    Examples
+    --------
+    >>> likely_task(pd.Series(["B", "T"]))
+    ('classification', '')
+    >>> likely_task(pd.Series([0.5, 1.5], name="dose"))[1]
+    "'dose' has 2 different numbers, taken as classes. If it is a quantity, pass task='regression'."
+    """
+    if not _numeric(labels):
+        return "classification", ""
+    known = labels.dropna().astype(float)
+    n, whole = known.nunique(), bool((known == np.rint(known)).all())  # codes are floats where some are missing
+    if n > MANY_VALUES:
+        doubt = f"{labels.name!r} has {n} different whole numbers, taken as a quantity (regression). "
+        return "regression", doubt + "If they are codes of classes, pass task='classification'." if whole else ""
+    doubt = f"{labels.name!r} has {n} different numbers, taken as classes. If it is a quantity, pass task='regression'."
+    return "classification", "" if labels.dtype.kind in "iu" else doubt
+
+
+def _numeric(labels: pd.Series) -> bool:
+    """Whether the column holds numbers; booleans and categories are names."""
+    return labels.dtype.kind in "iuf"
+
+
+def _find(mdata: "MuData", key: str, what: str) -> pd.Series:
+    """The column `key` over all rows; complaints call the argument `what`."""
+    if key in mdata.obs:
+        return mdata.obs[key].rename(key)
+    sources = _sources(mdata, key)
     if not sources:
         known = dict.fromkeys([*mdata.obs.columns, *(c for a in mdata.mod.values() for c in a.obs.columns)])
-        found = f"no column {label_key!r}"
-        do = nearest(label_key, known)
-        raise KeyError(problem("label_key", expected="a column of mdata.obs or of a modality's obs", found=found, do=do))
-    return _merge(sources, label_key, mdata.obs_names)
-
-
-find_groups = find_label
+        do = nearest(key, known)
+        raise KeyError(problem(what, expected="a column of mdata.obs or of a modality's obs", found=f"no column {key!r}", do=do))
+    return _merge(sources, key, mdata.obs_names)
 
 
 def _sources(mdata: "MuData", key: str) -> list[pd.Series]:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from omicsbal._types import FUSED
-from omicsbal._validate import OmicsbalWarning, check_choice, listed, problem
+from omicsbal._validate import OmicsbalWarning, listed, problem
 from omicsbal.model import OUTCOMES
 from omicsbal.pp import find_groups, find_label, make_folds, presence, rare_classes
+from omicsbal.pp.labels import settle_task
 from omicsbal.train.experts import CONCAT
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.predictor import POOL, PRODUCT
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 PLENTY = 3000  # training rows above which a third of them can be spared, so three folds do
-MANY_VALUES = 20  # distinct numbers above which a numeric label is a quantity and not a code
 RESERVED = (FUSED, POOL, PRODUCT, CONCAT)  # a modality's head and expert carry its name, and these are taken
 
 
@@ -48,20 +48,6 @@ def check_head_names(modalities: list[str]) -> None:
         expected = f"names other than {listed(RESERVED)} and not beginning with {listed(prefixes)}, which heads have"
         do = f"Rename it: MuData({{'my_{taken[0]}': mdata[{taken[0]!r}], ...}})."
         raise ValueError(problem("modalities", expected=expected, found=listed(taken), do=do))
-
-
-def settle_task(labels: pd.Series, task: str) -> str:
-    """The task asked for, or for "auto": regression if the label is numeric with more than `MANY_VALUES` distinct values."""
-    check_choice("task", task, ["auto", *OUTCOMES])
-    numeric = labels.dtype.kind in "iuf"
-    if task == "regression" and not numeric:
-        found = f"values such as {listed(labels.dropna().unique(), 3)}"
-        raise ValueError(
-            problem("label_key", expected="numbers for task='regression'", found=found, do="Pass task='classification'.")
-        )
-    if task != "auto":
-        return task
-    return "regression" if numeric and labels.nunique() > MANY_VALUES else "classification"
 
 
 def make_design(

@@ -49,7 +49,7 @@ def test_unknown_names_with_the_nearest(refused, tri):
     refused(tri, KeyError, "recipe", "modalities", "'adt'", "Choose from", recipe={"adt": "protein"})
     refused(tri, KeyError, "use_rep", "obsm", "'X_pca'", "Choose from", use_rep={"rna": "X_pca"})
     refused(tri, KeyError, "layer", "layers", "'counts'", "Choose from", layer={"rna": "counts"})
-    refused(tri, KeyError, "label_key", "a column", "'donr'", "Did you mean 'donor'?", group_key="donr")
+    refused(tri, KeyError, "group_key", "a column", "'donr'", "Did you mean 'donor'?", group_key="donr")
     refused(tri, ValueError, "task", "'classification'", "'regresion'", "Did you mean 'regression'?", task="regresion")
     refused(tri, ValueError, "device", "'cpu'", "'gpuu'", "Choose", device="gpuu")
     refused(tri, ValueError, "rare", "'drop'", "'dropp'", "Did you mean 'drop'?", rare="dropp")
