@@ -14,10 +14,13 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURE = Path(os.environ.get("OMICSBAL_MEASURE", ROOT.parent / "shared" / "measure"))

@@ -3,7 +3,7 @@
     python benchmarks/speed.py            writes benchmarks/results/speed.md
 
 1. all members together against the same number of single fits one after the other (simulation, 600 cells);
-2. the default fit against lr:concat's features and tuning (../shared/measure) on cite_pbmc10k, 4,000 training cells, one thread each;
+2. the default fit against lr:concat's features and tuning (../shared/measure) on 4,000 cells of cite_pbmc10k, one thread each;
 3. peak memory of that fit over that of loading the data;
 4. import of omicsbal, and of omicsbal.tl, over import of torch alone.
 """
@@ -59,7 +59,7 @@ def members() -> tuple[float, float, int]:
     def once(n_full: int, fold: np.ndarray) -> None:
         generator = torch.Generator().manual_seed(0)
         layout = Members(folds=fold, n_full=n_full)
-        module = MultiOmicsNet({m: 50 for m in blocks}, 5, members=layout.total, config=net, generator=generator)
+        module = MultiOmicsNet(dict.fromkeys(blocks, 50), 5, members=layout.total, config=net, generator=generator)
         train(module, fresh("uniform"), data, layout, task=task, terms=supervised_terms(["fused", *blocks], task),
               judge=lambda _: (0.0, {}), config=config, generator=generator)  # fmt: skip
 
@@ -92,7 +92,11 @@ def fit_against_linear() -> tuple[float, float]:
 def peak(code: str) -> float:
     """Peak resident memory of a fresh interpreter, MiB."""
     tail = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
-    return float(subprocess.run([sys.executable, "-W", "ignore", "-c", code + tail], capture_output=True, text=True, check=True).stdout.split()[-1])
+    return float(
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code + tail], capture_output=True, text=True, check=True
+        ).stdout.split()[-1]
+    )
 
 
 def memory() -> tuple[float, float]:
@@ -106,7 +110,10 @@ def importing(module: str) -> float:
 
     def seconds(code: str) -> float:
         code = f"{code}\nimport time; print(time.process_time())"
-        runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(REPEATS)]
+        runs = [
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+            for _ in range(REPEATS)
+        ]
         return min(map(float, runs))
 
     return seconds(f"import {module}") - seconds("pass")
@@ -121,16 +128,20 @@ def main() -> None:
     ours, linear = fit_against_linear()
     before, after = memory()
     base, light, verbs = importing("torch"), importing("omicsbal"), importing("omicsbal.tl")
-    lines = [
-        "# Speed and memory",
-        f"Made by `python benchmarks/speed.py`: one run, one thread, least of {REPEATS} CPU times; Python {platform.python_version()}, torch {torch.__version__}.",
-        "| what | this | that | ratio |\n|---|---|---|---|\n"
-        f"| {total} members in one pass, against {total} single fits | {together:.1f} s | {apart:.1f} s | {together / apart:.2f} |\n"
-        f"| default fit on cite_pbmc10k (4,000 cells), against features and tuning of lr:concat | {ours:.1f} s | {linear:.1f} s | {ours / linear:.2f} |\n"
-        f"| peak memory of that fit (5,000 cells), against loading data and libraries | {after:.0f} MiB | {before:.0f} MiB | {after / before:.2f} |\n"
-        f"| `import omicsbal`, against `import torch` | {light:.2f} s | {base:.2f} s | {light / base:.2f} |\n"
-        f"| `import omicsbal.tl`, against `import torch` | {verbs:.2f} s | {base:.2f} s | {verbs / base:.2f} |",
+    rows = [
+        (f"{total} members in one pass, against as many single fits", "s", together, apart),
+        ("default fit on 4,000 cells of cite_pbmc10k, against features and tuning of lr:concat", "s", ours, linear),
+        ("peak memory of a fit on 5,000 cells, against that of loading data and libraries", "MiB", after, before),
+        ("`import omicsbal`, against `import torch`", "s", light, base),
+        ("`import omicsbal.tl`, against `import torch`", "s", verbs, base),
     ]
+    about = (
+        f"Made by `python benchmarks/speed.py`: one run, one thread, least of {REPEATS} CPU times; "
+        f"Python {platform.python_version()}, torch {torch.__version__}."
+    )
+    table = ["| what | this | that | ratio |", "|---|---|---|---|"]
+    table += [f"| {what} | {this:.2f} {unit} | {that:.2f} {unit} | {this / that:.2f} |" for what, unit, this, that in rows]
+    lines = ["# Speed and memory", about, "\n".join(table)]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "speed.md").write_text("\n\n".join(lines) + "\n")
     print("\n\n".join(lines))
