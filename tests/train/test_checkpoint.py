@@ -129,6 +129,24 @@ def test_the_fingerprint_tells_rows_and_settings_apart(toy):
     assert mark == fingerprint(data, facts)
 
 
+def test_a_fit_goes_on_only_where_modalities_versions_and_device_are_the_same(simulated, tmp_path, monkeypatch):
+    import omicsbal as ob
+    from omicsbal.tl import _fit
+
+    given, real = [], _fit.fingerprint
+    monkeypatch.setattr(_fit, "fingerprint", lambda data, facts: given.append(facts) or real(data, facts))
+    options = {"label_key": "cell_type", "n_folds": 2, "experts": False, "progress": False, "device": "cpu"}
+    options |= {"net": ob.NetConfig(width=4, depth=1, latent=2), "config": ob.FitConfig(max_epochs=1, n_members=1)}
+    options |= {"checkpoint": tmp_path / "run"}
+    mdata = simulated(n_obs=60, n_truth=200, n_features={"rna": 30, "protein": 8}, random_state=0)
+    ob.tl.fit(mdata.copy(), **options)
+    ob.tl.fit(mdata.copy(), **options)
+    assert given[0] == given[1] and given[0]["device"] == "cpu" and given[0]["modalities"] == list(mdata.mod)
+    monkeypatch.setattr(_fit, "versions", lambda: given[0]["versions"] | {"torch": "0.0"})
+    with pytest.raises(ValueError, match="found one of other data or settings"):
+        ob.tl.fit(mdata.copy(), **options)
+
+
 @pytest.mark.slow
 def test_sigkill_at_random_moments(tmp_path):
     script = Path(__file__).with_name("killed_fit.py")

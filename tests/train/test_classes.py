@@ -155,6 +155,21 @@ def test_the_product_recovers_the_posterior_of_independent_witnesses():
     np.testing.assert_allclose(np.exp(o.product(each)), joint / joint.sum(1, keepdims=True))
 
 
+def test_readable_by_hand():
+    index = pd.Index(["x", "y"])
+    prediction = np.log(np.array([[0.2, 0.5, 0.3], [np.nan] * 3]))
+    told = outcome().readable(prediction, index, np.full(2, np.nan))
+    names = list(outcome().names)
+    assert list(told) == ["prediction", "confidence", "proba"] and list(told["proba"]) == names
+    assert told["prediction"].tolist()[0] == names[1] and told["prediction"].isna().tolist() == [False, True]
+    np.testing.assert_allclose(told["confidence"], [0.5, np.nan])
+    np.testing.assert_allclose(told["proba"].loc["x"], [0.2, 0.5, 0.3])
+
+
+def test_a_class_has_no_error_of_a_number():
+    assert np.isnan(outcome().error(np.array([0]), np.zeros((1, 3))))
+
+
 def test_state_survives_json():
     import json
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -208,3 +209,40 @@ def test_expected_errors_are_those_of_the_pool_of_a_rows_pattern(toy, fit):
     y, said = data.y, result.predictions["rna"][:, 0]
     spoken = ~np.isnan(said)
     assert predictor.error(data.data, head="rna") == pytest.approx(np.sqrt(((said - y)[spoken] ** 2).mean()))
+
+
+SUBSETS = [{"rna"}, {"atac"}, {"protein"}, {"rna", "atac"}, {"rna", "protein"}, {"atac", "protein"}, ALL]
+
+
+@pytest.fixture(scope="module")
+def numbers(toy, fit):
+    """A fit of a number on 300 rows, and 1,000 rows that it never saw."""
+    everything = toy(n=1300, classes=0, absent=0.0, seed=1)
+    rng, learnt = np.random.default_rng(0), subset(everything.data, np.arange(300))
+    present = {m: torch.from_numpy(rng.random(300) >= 0.2) for m in learnt.present}
+    present["rna"] |= ~(present["atac"] | present["protein"])
+    learnt = Arrays(learnt.x, present, learnt.y, learnt.weight)
+    result = fit(type(everything)(learnt, everything.outcome, everything.folds[:300]), max_epochs=15, n_full=2)
+    return result.predictor, subset(everything.data, np.arange(300, 1300))
+
+
+ASKED = [*((POOL, s) for s in SUBSETS), ("rna", {"rna"}), ("atac", {"atac"}), ("protein", {"protein"}), ("ridge:concat", ALL)]
+
+
+@pytest.mark.parametrize(("head", "seen"), ASKED, ids=[f"{h}-{'+'.join(sorted(s))}" for h, s in ASKED])
+def test_intervals_cover_what_they_promise_whatever_a_row_has(numbers, head, seen):
+    predictor, data = numbers
+    query = hidden(data, ALL - seen)
+    index = pd.RangeIndex(len(data))
+    told = predictor.outcome.readable(predictor.predict(query, head=head), index, predictor.error(query, head=head))
+    truth = predictor.outcome.mean + predictor.outcome.sd * data.y.numpy()
+    covered = (told["interval"]["low"] <= truth) & (truth <= told["interval"]["high"])
+    assert 0.80 <= covered.mean() <= 0.97
+
+
+def test_fewer_modalities_wider_intervals(numbers):
+    predictor, data = numbers
+    error = {frozenset(s): predictor.error(hidden(data, ALL - s))[0] for s in SUBSETS}
+    for few in SUBSETS:
+        assert error[ALL] <= error[frozenset(few)] < 1
+    assert error[ALL] < 0.9 * max(error[frozenset({m})] for m in ALL), "one error for all rows would hide what is missing"

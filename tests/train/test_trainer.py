@@ -73,7 +73,31 @@ class _Spy:
         self.seen.append(weights(run))
 
 
-def test_the_judge_is_asked_as_often_as_told_and_always_at_the_end(toy, loop):
+class Counting(Strategy):
+    """A buffer that moves with the epochs."""
+
+    def setup(self, state):
+        self.register_buffer("epochs", torch.zeros(1))
+
+    def start_epoch(self, state):
+        self.epochs += 1
+
+
+def test_buffers_of_the_strategy_go_back_to_the_epoch_kept(toy, loop):
+    values = iter([3.0, 1.0, 2.0, 1.0, 5.0])
+    run = loop(toy(), strategy=Counting(), config=CONFIG, judge=lambda outputs: (next(values), {}))
+    assert run.best_epoch == 2 and run.strategy.epochs.tolist() == [2]
+    assert sum(t.data_ptr() == run.strategy.epochs.data_ptr() for t in run.tensors()) == 1
+
+
+@pytest.mark.parametrize(("epochs", "evaluations"), [(7, 3), (10, 4), (5, 25), (26, 25), (6, 1)])
+def test_the_judge_is_never_asked_more_often_than_told(toy, loop, epochs, evaluations):
+    config, asked = FitConfig(max_epochs=epochs, batch_size=60, evaluations=evaluations), []
+    loop(toy(), config=config, judge=lambda outputs: (asked.append(1) or 0.0, {}))
+    assert 1 <= len(asked) <= evaluations
+
+
+def test_the_judge_is_asked_evenly_and_always_at_the_end(toy, loop):
     asked = []
     config = FitConfig(max_epochs=7, batch_size=20, evaluations=3)
     run = loop(toy(), config=config, judge=lambda outputs: (0.0, {"oof_x:fused": float(len(asked))} | (asked.append(1) or {})))

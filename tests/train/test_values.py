@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import nnls
+from scipy.stats import norm
 
 from omicsbal.train.values import RIDGE, Values
 
@@ -69,6 +70,20 @@ def test_pool_and_product_by_hand():
     assert outcome.pool(predictions, np.array([2.0, 0.5])).tolist() == [[3.5], [8.0]]
     assert outcome.product(predictions).tolist() == [[2.0], [5.0]]
     assert outcome.average(predictions).tolist() == [[2.0], [5.0]]
+
+
+def test_readable_by_hand():
+    index = pd.Index(["a", "b", "c"])
+    told = Values(mean=50.0, sd=10.0).readable(np.array([[0.0], [1.0], [np.nan]]), index, np.array([0.5, 1.0, 1.0]))
+    assert list(told) == ["prediction", "interval"] and all(v.index.equals(index) for v in told.values())
+    np.testing.assert_array_equal(told["prediction"], [50, 60, np.nan])
+    z = norm.ppf(0.95)  # 5 % beyond either end
+    np.testing.assert_allclose(told["interval"], [[50 - 5 * z, 50 + 5 * z], [60 - 10 * z, 60 + 10 * z], [np.nan] * 2], atol=1e-3)
+    assert list(told["interval"]) == ["low", "high"]
+
+
+def test_the_error_is_in_standard_deviations_of_the_label():
+    assert Values(50.0, 10.0).error(np.array([0.0, 1.0]), np.array([[3.0], [-3.0]])) == pytest.approx(np.sqrt((9 + 16) / 2))
 
 
 def test_state_survives_json():
