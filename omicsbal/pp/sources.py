@@ -1,5 +1,6 @@
 """How each modality of a MuData becomes a block of numbers, learnt once and applied to any other MuData."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicsbal._validate import check_choice, listed, problem
+from omicsbal._validate import OmicsbalWarning, check_choice, listed, problem
 
 from ._recipe import Recipe
 from .align import match_features, matrix_of, take_features
@@ -17,6 +18,8 @@ from .recipes import RECIPES, check_not_spoilt, choose_recipe
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+FEW_ROWS = 20  # below this, four or fewer held-out rows a fold of five: a score is a matter of luck
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ def plan(mdata: "MuData", options: Options, training: np.ndarray) -> list[Plan]:
     KeyError, ValueError
         Unknown names; a modality absent from all training rows; a matrix its recipe cannot learn from; counts spoilt by a few
         NaN or negative values, unless a recipe is given.
+
+    Warns
+    -----
+    OmicsbalWarning
+        A modality is present in fewer than `FEW_ROWS` training rows; points to the line that calls `fit`.
     """
     wanted = {k: per_modality(k, getattr(options, k), list(mdata.mod)) for k in ("recipe", "use_rep", "layer")}
     plans = []
@@ -110,12 +118,17 @@ def plan(mdata: "MuData", options: Options, training: np.ndarray) -> list[Plan]:
         X, rows, names = matrix_of(mdata, m, layer=layer, use_rep=rep)
         recipe, why = _recipe(m, wanted["recipe"][m], X, None if rep else mdata.mod[m].var.get("feature_types"), rep)
         here = training[rows]
+        leave = f"modalities={[k for k in options.modalities if k != m]}."
         if not here.any():
-            do = f"Leave it out: modalities={[k for k in options.modalities if k != m]}."
-            raise ValueError(problem(m, expected="cells that have it among the training rows", found="none", do=do))
+            expected = "cells that have it among the training rows"
+            raise ValueError(problem(m, expected=expected, found="none", do=f"Leave it out: {leave}"))
         if not pd.Index(names).is_unique:
             raise ValueError(problem(m, expected="unique feature names", found="repeated names", do="Make them unique."))
         check_matrix(m, X if here.all() else X[here], recipe.name)
+        if here.sum() < FEW_ROWS:
+            do = f"Its scores will mean little; to leave it out: {leave}"
+            text = problem(m, expected=f"at least {FEW_ROWS} training rows that have it", found=int(here.sum()), do=do)
+            warnings.warn(text, OmicsbalWarning, stacklevel=3)
         plans.append(Plan(m, recipe, why, X, rows, tuple(names), layer or "", rep or ""))
     return plans
 

@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
 from mudata import MuData
 
+from omicsbal._validate import OmicsbalWarning
 from omicsbal.pp import describe
 from omicsbal.pp.describe import describe_text
 from omicsbal.pp.sources import Options, plan
@@ -136,3 +139,18 @@ def test_describe_changes_nothing(cells):
     assert list(cells.obs.columns) == columns
     for m, X in before.items():
         assert abs(X - cells[m].X).max() == 0
+
+
+@pytest.mark.parametrize(("n", "warned"), [(19, True), (20, False)])
+def test_a_modality_in_few_training_rows_is_told(n, warned):
+    X = np.random.default_rng(0).poisson(3.0, (60, 5)).astype(np.float32)
+    mdata, training = _mudata(rna=X, protein=X), np.arange(60) < n
+    training[30:] = True
+    mdata.mod["protein"] = mdata["protein"][:30].copy()
+    mdata.update()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OmicsbalWarning)
+        plan(mdata, Options(modalities=["rna", "protein"]), training)
+    expected = "`protein`: expected at least 20 training rows that have it; found 19. Its scores will mean little; "
+    expected += "to leave it out: modalities=['rna']."
+    assert [str(w.message) for w in caught if w.category is OmicsbalWarning] == [expected] * warned
