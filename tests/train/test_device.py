@@ -50,4 +50,4 @@ def test_a_fit_on_a_gpu_is_about_that_on_a_cpu(toy, fit, tmp_path, strategy, cla
     assert np.isfinite(gpu.predictor.predict(there.data)).all()
     assert all(gpu.predictor.embed(there.data)[s].shape == z.shape for s, z in cpu.predictor.embed(data.data).items())
     again = fit(there, **options, checkpoint=Checkpoint(tmp_path / "run", "mark"))
-    np.testing.assert_array_equal(again.predictions["pool"], gpu.predictions["pool"])
+    np.testing.assert_allclose(again.predictions["pool"], gpu.predictions["pool"], atol=1e-4)
