@@ -45,14 +45,14 @@ def corrected(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float
     )
 
 
-def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str]) -> pd.DataFrame:
-    """Differences omicsbal minus rival per task (for log-loss: rival minus omicsbal, so that positive is better)."""
+def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str], ours: str = "omicsbal") -> pd.DataFrame:
+    """Differences ours minus rival per task (for log-loss: rival minus ours, so that positive is better)."""
     wide = frame.pivot_table(index=["data", "fold"], columns="system", values=metric)
     sign, rows = -1 if metric == "nll" else 1, []
     for task, part in wide.groupby("data", sort=False):
         for rival in rivals:
-            both = part[["omicsbal", rival]].dropna()
-            mean, half, p = corrected(sign * both["omicsbal"].to_numpy(), sign * both[rival].to_numpy())
+            both = part[[ours, rival]].dropna()
+            mean, half, p = corrected(sign * both[ours].to_numpy(), sign * both[rival].to_numpy())
             rows.append({"data": task, "rival": rival, "folds": len(both), "difference": mean, "half": half, "p": p})
     return pd.DataFrame(rows)
 
@@ -162,6 +162,10 @@ def report(path: Path) -> None:
         tally(pairs["f1"]),
         "## Paired differences, log-loss (positive: omicsbal is lower)",
         tally(pairs["nll"]),
+        "## The fused head alone: uniform against the others, macro-F1",
+        tally(paired(frame, "f1", networks[1:], networks[0])),
+        "## The fused head alone: uniform against the others, log-loss (positive: uniform is lower)",
+        tally(paired(frame, "nll", networks[1:], networks[0])),
     ]
     (out / "accuracy.md").write_text("\n\n".join(parts) + "\n")
     figure(pairs["f1"], out / "accuracy.png")
