@@ -11,7 +11,8 @@ from omicsbal import __version__
 from omicsbal._keys import KEY
 from omicsbal._store import MANIFEST, write_file
 from omicsbal._validate import OmicsbalWarning, listed, problem
-from omicsbal.demo import draw, free_file, free_folder, read, scored, write_h5mu
+from omicsbal.demo import draw, scored
+from omicsbal.files import free_file, free_folder, read, write_h5mu
 
 OK, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 READING = {

@@ -16,6 +16,7 @@ SOURCES = {p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for 
 FLOORS = {
     "cli": 10,
     "demo": 9,
+    "files": 8,
     "report": 8,
     "tl": 7,
     "pl": 7,

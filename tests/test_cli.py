@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import omicsbal as ob
-from omicsbal import cli, demo
+from omicsbal import cli, demo, files
 
 COMMANDS = ["demo", "describe", "fit", "predict"]
 SHORT = ["--epochs", "2", "--folds", "2", "--quiet"]
@@ -327,7 +327,7 @@ def test_demo_says_what_it_wrote(folder, short_fits, capsys):
     assert given.loc["rna + atac", "ceiling"] == pytest.approx(truth["rna+atac"])
     assert heads.loc["lr:protein", "ceiling"] == pytest.approx(truth["protein"])
 
-    assert demo.free_folder(str(out), "--out", overwrite=True, mark=demo.MARK) == out  # its own folder is replaced
+    assert files.free_folder(str(out), "--out", overwrite=True, mark=demo.MARK) == out  # its own folder is replaced
     demo.save(demo.Demo(fitted, query, ob.FittedModel.load(out / "model"), heads, given), out)
     capsys.readouterr()
     (folder / "used").mkdir()
