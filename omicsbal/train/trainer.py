@@ -135,9 +135,8 @@ def train(
     every = -(-epochs // config.evaluations)
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
-        for (
-            group
-        ) in run.optimizer.param_groups:  # cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump
+        # Cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump.
+        for group in run.optimizer.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
         strategy.start_epoch(state)
         net.train()
