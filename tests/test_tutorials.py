@@ -13,14 +13,15 @@ QUICK = {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 1000, 12"}  # as
 NO_FILE = {'ob.datasets.load("cite_pbmc10k")': "open('/nowhere/cite_pbmc10k.h5mu')"}
 
 
-def execute(path: Path, folder: Path, changes: dict[str, str]):
-    """The notebook after all its cells ran, in a folder of its own."""
+def execute(path: Path, folder: Path, changes: dict[str, str], *, times: int | None = 1):
+    """The notebook after all its cells ran, in a folder of its own; each change is made in `times` cells, None: at least one."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
     for old, new in changes.items():
-        hits = [cell for cell in notebook.cells if old in cell.source]
-        assert len(hits) == 1, f"{old!r} is to stand in {path.name} once"
-        hits[0].source = hits[0].source.replace(old, new)
+        hits = [cell for cell in notebook.cells if cell.cell_type == "code" and old in cell.source]
+        assert len(hits) == times if times else hits, f"{old!r} is to stand in {times or 'some'} cells of {path.name}"
+        for cell in hits:
+            cell.source = cell.source.replace(old, new)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
 
@@ -67,6 +68,28 @@ def test_on_the_simulation(repository, elsewhere, path):
     notebook = execute(path, elsewhere, QUICK | NO_FILE)
     check(notebook)
     assert "Simulated data instead" in str(outputs(notebook))
+
+
+OTHERS = {"snare_mouse_cortex": "cell_type", "tcga_brca_incomplete": "pam50", "cite_pbmc_mosaic": "cell_type"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_quickstart_on_other_data(repository, data_dir, elsewhere, monkeypatch, name):
+    """Other modalities, gaps, another label: a reader changes the name and the label, and nothing else."""
+    monkeypatch.setenv("OMICSBAL_DATA", str(data_dir))
+    label = OTHERS[name]
+    changes = {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 300, 2", "cite_pbmc10k": name}
+    if label != "cell_type":
+        changes["cell_type"] = label
+    notebook = execute(TUTORIALS[0], elsewhere, changes, times=None)
+    assert images(notebook) == 6
+    assert "Simulated data instead" not in str(outputs(notebook))
+    text = "".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in outputs(notebook))
+    assert f"FittedModel of '{label}'" in text
+    known = ("OmicsbalWarning", "Cannot join columns with the same name")  # mudata: genes of two modalities share names
+    said = [out["text"] for out in outputs(notebook) if out.get("name") == "stderr"]
+    assert not [line for line in said if not any(words in line for words in known)]
 
 
 def test_there_is_a_tutorial(repository):
