@@ -184,12 +184,13 @@ def _readme(f1: pd.DataFrame, nll: pd.DataFrame, folds: pd.Series, pairs: dict[s
         "or pooled, and on the best single modality, chosen with hindsight. Per task, with intervals and corrected paired tests: "
         "[benchmarks/results/accuracy.md](benchmarks/results/accuracy.md).\n\n"
     )
-    pool = {m: t[(t["rival"] == "lr:pool") & (t["p"] < 0.05)]["difference"] for m, t in pairs.items()}
+    sure = {m: t[(t["rival"] == "lr:pool") & (t["p"] < 0.05)]["difference"] for m, t in pairs.items()}
+    higher, lower = {m: int((d > 0).sum()) for m, d in sure.items()}, {m: int((d < 0).sum()) for m, d in sure.items()}
     lines += [
         "",
-        f"Against `lr:pool`, the strongest of them, macro-F1 is significantly higher on {int((pool['f1'] > 0).sum())} tasks and lower on "
-        f"{int((pool['f1'] < 0).sum())}, log-loss lower on {int((pool['nll'] > 0).sum())} and higher on {int((pool['nll'] < 0).sum())}: "
-        "what the networks add there is mostly better probabilities.",
+        f"Against `lr:pool`, the strongest of them, macro-F1 is significantly better on {higher['f1']} tasks and worse on "
+        f"{lower['f1']}, log-loss better on {higher['nll']} and worse on {lower['nll']}: what the networks add there is mostly "
+        "better probabilities.",
     ]
     readme = ROOT / "README.md"
     old = readme.read_text()
