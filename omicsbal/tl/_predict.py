@@ -74,8 +74,8 @@ def predict(
     modalities
         Pretend that these alone were measured; None: all that are there.
     min_coverage
-        Least share in [0, 1] of a modality's features that must be there; the missing ones stand at their training mean. Below
-        0.8 predictions were seen to become unreliable without looking so.
+        Least share in [0, 1] of a modality's features that must be there; the missing ones stand at their training mean. A
+        prediction from few features does not look less sure, hence a refusal and no mere warning.
     device
         "auto", "cpu", "cuda".
     key_added

@@ -33,8 +33,8 @@ def balance(y: np.ndarray, n_classes: int, power: float) -> np.ndarray:
 class Classes:
     """Outcome of a categorical label.
 
-    Training weighs classes equally (power 1). Calibration and pooling use power 1/2, half-way to the frequencies of the data:
-    under the project's protocol macro-F1 was the same at 0, 1/2 and 1, and the log-loss lower by 1/2 than by 1.
+    Training weighs classes equally (power 1), which serves macro-F1. Calibration and pooling use power 1/2, half-way to the
+    frequencies of the data that the log-loss is measured on: one set of probabilities has to serve both.
 
     Parameters
     ----------

@@ -256,6 +256,6 @@ def test_real_data_get_the_right_recipe_shape_and_speed(read, data):
         assert recipe_name == expected
         start = time.process_time()
         recipe = RECIPES[recipe_name]().fit(X)
-        assert time.process_time() - start < 30  # about 1 s; 11.8 s was seen once where threads competed for loaded cores
+        assert time.process_time() - start < 10  # about 1 s; the bound is for loaded machines
         assert recipe.width(*X.shape) == d
         assert 0.9 * d <= recipe.transform(X[:3]).shape[1] <= d  # features that depend on others add no direction
