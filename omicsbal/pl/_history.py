@@ -1,6 +1,7 @@
 """Learning curves of one fit."""
 
 import re
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from omicsbal import _keys
 from omicsbal._validate import problem
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._slots import read_slots
-from omicsbal.pl._style import GREY, JOINT, Look, dress, head_line, look_of, metric_label, modality_in, modality_looks
+from omicsbal.pl._style import FAINT, GREY, JOINT, Look, dress, head_line, look_of, metric_label, modality_in, modality_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 GROUP = re.compile("[/:]")  # anndata is about to refuse "/" in the column names of what it writes to h5, so ":" does as well
 LOSS, OOF, SIGNAL = "loss", "oof_", "signal"
+STAGE = "stage"
+X = "_x"  # epochs counted through all stages
+SIGNALS = {  # label of a panel by the first part of the signal's name, the neutral value, and where its scale begins
+    "weight": ("weight of the loss\n(1 = equal)", 1.0, None),
+    "kappa": ("score of each head\n(0 chance, 1 perfect)", None, 0.0),
+    "dependence": ("shared with the others\n(0 nothing, 1 all)", None, 0.0),
+}
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -50,6 +58,7 @@ def history(
     -------
     Axes from top to bottom, sharing x (epochs): training loss (thin lines), one panel for each out-of-fold metric (thick lines),
     one for each kind of signal if the strategy wrote any. One Axes if there is one panel, else an array. ``None`` when shown.
+    A fit in stages has them side by side in each panel, named at the top: epochs count on from one to the next.
 
     Raises
     ------
@@ -60,8 +69,10 @@ def history(
 
     Notes
     -----
-    The vertical line marks the epoch whose weights were kept. Signals with different names
-    have different units and so panels of their own.
+    The dashed vertical line marks the epoch whose weights were kept, by the number it has in its stage. Signals with different
+    names have different units and so panels of their own. What the strategy ``"mutual"`` writes is, per modality: the *weight*
+    of its loss (a dotted line at 1, the equal weight), its *score* as the share of the way from chance to a perfect macro-F1,
+    and what it *shares* with the others, ``1 - exp(-2 I)`` of the mutual information I in nats, averaged over them.
 
     Examples
     --------
@@ -73,7 +84,7 @@ def history(
     'training loss'
     """
     slots = read_slots(mdata, key_added)
-    table = slots.table(_keys.HISTORY, ["epoch"])
+    table = _through_stages(slots.table(_keys.HISTORY, ["epoch"]))
     looks = modality_looks(slots.names(_keys.MODALITIES))
     groups = _groups(table)
     if not groups:
@@ -83,10 +94,25 @@ def history(
     for one, (label, curves) in zip(axes, groups.items(), strict=True):
         _curves(one, table, curves, looks, thick=label != "training loss")
         one.set_ylabel(label, fontsize="small")
+        _scale(one, label)
+    stages = _mark_stages(axes, table)
     kept = _mark_chosen(axes, table)
-    axes[-1].set_xlabel("epoch", fontsize="small")
-    head_line(axes[0], f"Training of {len(table)} epochs{kept}; scores are out-of-fold")
+    axes[-1].set_xlabel("epoch, counted through the stages" if stages else "epoch", fontsize="small")
+    head_line(axes[0], fill(f"Training of {len(table)} epochs{stages}{kept}; scores are out-of-fold", 78))
     return finish(axes, show=show, return_fig=return_fig)
+
+
+def _through_stages(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its x: the epoch, plus the epochs of earlier stages where counting starts again."""
+    table = table.reset_index(drop=True)
+    x = table["epoch"].astype(float)
+    stage = table[STAGE].astype(str) if STAGE in table else pd.Series("", index=table.index)
+    last = 0.0
+    for rows in stage.groupby(stage.ne(stage.shift()).cumsum()).groups.values():
+        if x[rows].min() <= last:
+            x[rows] += last
+        last = x[rows].max()
+    return table.assign(**{X: x, STAGE: stage})
 
 
 def _groups(table: pd.DataFrame) -> dict[str, dict[str, str]]:
@@ -105,7 +131,8 @@ def _groups(table: pd.DataFrame) -> dict[str, dict[str, str]]:
             scores.setdefault(f"out-of-fold\n{metric_label(group.removeprefix(OOF))}", {})[column] = name
         elif group == SIGNAL:
             kind, _, whose = name.partition(":")
-            signals.setdefault(f"signal:\n{kind}", {})[column] = whose or kind
+            label = SIGNALS[kind][0] if kind in SIGNALS else f"signal:\n{kind}"
+            signals.setdefault(label, {})[column] = whose or kind
     return losses | scores | signals
 
 
@@ -117,11 +144,12 @@ def _curves(ax: "Axes", table: pd.DataFrame, curves: dict[str, str], looks: dict
         own = name in looks or name in JOINT
         prefix = name.partition(":")[0] if modality_in(name, looks) else name
         style = "-" if own and name != "product" else dashes.setdefault(prefix, DASHES[len(dashes) % len(DASHES)])
-        drawn = table[["epoch", column]].dropna()
+        drawn = table[[X, column, STAGE]].dropna()
         every = max(1, len(drawn) // 8)
+        ends = np.flatnonzero(drawn[STAGE].ne(drawn[STAGE].shift()))[1:]  # a line does not run from one stage into the next
         ax.plot(
-            drawn["epoch"],
-            drawn[column].astype(float),
+            np.insert(drawn[X].to_numpy(float), ends, np.nan),
+            np.insert(drawn[column].to_numpy(float), ends, np.nan),
             color=look.color,
             linestyle=style,
             linewidth=1.8 if thick else 0.9,
@@ -137,12 +165,39 @@ def _curves(ax: "Axes", table: pd.DataFrame, curves: dict[str, str], looks: dict
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.03), frameon=False, fontsize="x-small", ncols=columns, borderaxespad=0)
 
 
+def _scale(ax: "Axes", label: str) -> None:
+    """The neutral value of a signal as a dotted line, and the lower end of its scale."""
+    for name, neutral, lowest in SIGNALS.values():
+        if name == label and neutral is not None:
+            ax.axhline(neutral, color=GREY, linestyle=":", linewidth=1, zorder=1)
+        if name == label and lowest is not None:
+            ax.set_ylim(bottom=lowest)
+
+
+def _mark_stages(axes: "list[Axes]", table: pd.DataFrame) -> str:
+    """Every other stage shaded, their names above the first panel; returns the words for the title, none for a single stage."""
+    spans = table.groupby(STAGE, sort=False)[X].agg(["min", "max"])
+    if len(spans) < 2:
+        return ""
+    edges = np.r_[spans["min"].iloc[0], spans["min"].to_numpy()[1:] - 0.5, spans["max"].iloc[-1]]
+    for ax in axes:
+        for left, right in zip(edges[1:-1:2], edges[2::2], strict=False):
+            ax.axvspan(left, right, color=FAINT, alpha=0.35, linewidth=0, zorder=0)
+    names = axes[0].secondary_xaxis("top")  # an axis, because the title makes room for it
+    names.set_xticks((edges[:-1] + edges[1:]) / 2, list(spans.index), fontsize="x-small", fontstyle="italic", color=GREY)
+    names.tick_params(length=0, pad=1)
+    names.spines[:].set_visible(False)
+    return f" in {len(spans)} stages"
+
+
 def _mark_chosen(axes: "list[Axes]", table: pd.DataFrame) -> str:
-    """A vertical line at the epoch that was kept; returns the words for the title."""
+    """A vertical line at each epoch that was kept; returns the words for the title."""
     if "chosen" not in table:
         return ""
-    epochs = table.loc[table["chosen"].to_numpy().astype(bool), "epoch"].to_numpy()
+    chosen = table[table["chosen"].to_numpy().astype(bool)].drop_duplicates(X)
     for ax in axes:
-        for epoch in epochs:
-            ax.axvline(epoch, color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    return f", weights of epoch {', '.join(f'{e:g}' for e in np.unique(epochs))} kept" if len(epochs) else ""
+        for x in chosen[X]:
+            ax.axvline(x, color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    several = table[STAGE].nunique() > 1
+    epochs = [f"{e:g} of {s}" if several else f"{e:g}" for e, s in zip(chosen["epoch"], chosen[STAGE], strict=True)]
+    return f", weights of epoch {', '.join(epochs)} kept" if epochs else ""
