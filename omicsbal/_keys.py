@@ -22,6 +22,8 @@ CALIBRATION = "calibration"  # DataFrame: head, bin, confidence, accuracy, n
 RECIPES = "recipes"  # DataFrame: modality, recipe, features in and out, why
 COVERAGE = "coverage"  # DataFrame, after predict: modality, share of the model's features found
 POOLS = "pools"  # DataFrame: pattern, head, weight, n, method
+REFERENCES = "references"  # DataFrame, a row a modality: out-of-fold scores of a network trained on it alone
+KD_GATE = "kd_gate"  # DataFrame, a row an ordered pair teacher -> student
 
 
 @dataclass(frozen=True)

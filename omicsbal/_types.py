@@ -57,6 +57,25 @@ FUSED = "fused"  # name of the fused head, beside heads named after modalities
 Term = Callable[[Outputs, Batch], "tuple[Tensor, Tensor]"]  # mean loss (K,) and the number of rows behind it (K,)
 
 
+@dataclass(frozen=True)
+class References:
+    """Each modality alone, as a teacher and as a yardstick; cross-fitted twice.
+
+    What member k may be taught of a row comes from a network that trained neither on that row nor on the rows that k is judged
+    by, so no label of the latter reaches it through its teacher.
+    """
+
+    folds: "Tensor"  # (n,) int64
+    scores: dict[str, float]  # {m: out-of-fold metric}
+    held_out: "dict[str, Tensor]"  # {m: (n, c)} calibrated out-of-fold outputs; anything where the modality is absent
+    targets: "dict[str, Tensor]"  # {m: (K, n, c)} calibrated outputs that member k may learn from
+    embeddings: "dict[str, Tensor]"  # {m: (n, k)} out-of-fold embeddings; each fold has coordinates of its own
+    features: "Callable[[str], Tensor]"  # m -> (K, n, k): embeddings member k may learn from, in one space for each k
+    pilots: "dict[tuple[str, str], dict[str, float]]" = field(
+        default_factory=dict
+    )  # (teacher, student) -> gain, gain_low, gain_high
+
+
 @dataclass
 class FitState:
     """What a strategy may see while a fit runs; the trainer owns and updates it."""
@@ -67,6 +86,11 @@ class FitState:
     task: object
     generator: "torch.Generator"
     n_epochs: int
+    folds: "Tensor | None" = None  # (n,) int64
+    metric: str = "score"  # the task's first metric, larger is better, at most 1
+    chance: float = 0.0  # what guessing gets
+    references: References | None = None  # where the strategy asked for them
     epoch: int = 0
     oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "oof_<metric>:<head>"
+    held_out: Outputs | None = None  # out-of-fold outputs, leading axis 1, in the epoch after they were made; else None
     signals: dict[str, float] = field(default_factory=dict)  # what the strategy wants in the history

@@ -12,21 +12,37 @@ from typing import TYPE_CHECKING
 
 from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
+from omicsbal.balance._distill import Distill
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
 from omicsbal.balance.modality_dropout import ModalityDropout
+from omicsbal.balance.mutual import Mutual
 from omicsbal.balance.uniform import Uniform
 from omicsbal.balance.unimodal import Unimodal
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Joint", "Late", "ModalityDropout", "Strategy", "Uniform", "Unimodal", "fresh", "name_of", "strategies"]
+__all__ = [
+    "Distill",
+    "Joint",
+    "Late",
+    "ModalityDropout",
+    "Mutual",
+    "Strategy",
+    "Uniform",
+    "Unimodal",
+    "fresh",
+    "name_of",
+    "strategies",
+]
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "distill": Distill,
     "joint": Joint,
     "late": Late,
     "modality_dropout": ModalityDropout,
+    "mutual": Mutual,
     "uniform": Uniform,
     "unimodal": Unimodal,
 }
@@ -42,7 +58,7 @@ def strategies() -> "pd.DataFrame":
     Examples
     --------
     >>> strategies()["name"].tolist()
-    ['joint', 'late', 'modality_dropout', 'uniform', 'unimodal']
+    ['distill', 'joint', 'late', 'modality_dropout', 'mutual', 'uniform', 'unimodal']
     """
     import pandas as pd
 

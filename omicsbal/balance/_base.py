@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omicsbal._types import FUSED, Batch, FitState, Outputs
+from omicsbal._types import FUSED, Batch, FitState, Outputs, References
 
 
 class Strategy(nn.Module):
@@ -22,13 +22,31 @@ class Strategy(nn.Module):
     ----------
     fused, unimodal
         Which heads get a loss. Heads without one are neither trained nor reported.
+    references
+        Whether each modality is to be trained alone first, so that ``state.references`` is there in `setup`.
+    tables
+        What the strategy found out before training and the user should see: ``{name: records}``, filled in `setup`.
     """
 
     fused: bool = True
     unimodal: bool = True
+    references: bool = False
+    tables: dict[str, list[dict[str, Any]]]
 
     def __init__(self) -> None:
         super().__init__()
+        self.tables = {}
+
+    def pretraining(self) -> "Strategy | None":
+        """The strategy of a stage that trains the same net first; None for none."""
+        return None
+
+    def pilots(self, references: References) -> "list[tuple[dict[str, str], Strategy]]":
+        """Teachers to try out before `setup`, ``({student: teacher}, strategy of a short run with them)``, some at a time.
+
+        What each pair gained is then in ``references.pilots``.
+        """
+        return []
 
     def setup(self, state: FitState) -> None:
         """Once, before the optimiser is built: make parameters, keep snapshots of the initial weights."""
@@ -62,6 +80,9 @@ class Strategy(nn.Module):
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
         """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""
         return None
+
+    def finish(self) -> None:
+        """After training: let go of what only training needed."""
 
     def settings(self) -> dict[str, Any]:
         """Constructor arguments by name."""

@@ -134,7 +134,10 @@ def _predictor(facts: Mapping[str, Any], sources: Mapping[str, Source], arrays: 
     net.load_state_dict({k: torch.from_numpy(v) for k, v in parts["net"].items()})
     named = facts["strategy"]
     strategy = STRATEGIES[check_choice("strategy", named["name"], STRATEGIES)](**named["settings"])
-    strategy.load_state_dict({k: torch.from_numpy(v) for k, v in parts.get("strategy", {}).items()})
+    memory = {k: torch.from_numpy(v) for k, v in parts.get("strategy", {}).items()}
+    for name in memory.keys() - strategy.state_dict().keys():  # made in its set-up, for which the training rows would be needed
+        strategy.register_buffer(name, memory[name])
+    strategy.load_state_dict(memory)
     experts = {
         name: Expert(tuple(e["modalities"]), parts["coef"][name], parts["intercept"][name], e["strength"])
         for name, e in facts["experts"].items()

@@ -19,6 +19,7 @@ class Task(Protocol):
     def loss(self, pred: Tensor, y: Tensor) -> Tensor: ...
     def score(self, pred: Tensor, y: Tensor) -> Tensor: ...
     def distance(self, pred: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor: ...
+    def standard(self, pred: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Classification:
         log_p = (teacher / temperature).log_softmax(-1)
         return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
 
+    def standard(self, pred: Tensor) -> Tensor:
+        """Log-probabilities (K, n, c), nats: predictions without what does not show in them."""
+        return pred.log_softmax(-1)
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -74,3 +79,7 @@ class Regression:
     def distance(self, pred: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
         """Squared difference of predictions (K, n); `temperature` has no meaning here and is ignored."""
         return functional.mse_loss(pred, teacher.expand_as(pred), reduction="none").squeeze(-1)
+
+    def standard(self, pred: Tensor) -> Tensor:
+        """The values as they are."""
+        return pred

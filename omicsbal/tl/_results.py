@@ -28,7 +28,9 @@ def tables_of(fitted: Fit, design: Design, sources: Mapping[str, Source]) -> dic
     by_fold = fold_scores(fitted, y, design.outcome)
     history = pd.DataFrame(fitted.history)
     history["epoch"] = history["epoch"].astype(int)
-    history["chosen"] = (history["epoch"] == fitted.chosen_epoch).astype(int)
+    history["chosen"] = history.pop("chosen")  # last
+    if history["stage"].nunique() == 1:
+        del history["stage"]
     recipes = [(m, s.recipe.name, len(s.features), s.recipe.n_out, s.why, s.recipe.note) for m, s in sources.items()]
     return {
         _keys.HEADS: head_table(fitted, y, design.outcome, by_fold),
@@ -37,6 +39,7 @@ def tables_of(fitted: Fit, design: Design, sources: Mapping[str, Source]) -> dic
         _keys.CALIBRATION: calibration_table(fitted, y, design.outcome),
         _keys.POOLS: pool_table(fitted.predictor),
         _keys.RECIPES: pd.DataFrame(recipes, columns=["modality", "recipe", "features", "components", "why", "note"]),
+        **{name: pd.DataFrame(records) for name, records in fitted.tables.items() if records},
     }
 
 

@@ -36,6 +36,13 @@ class Alignment:
         return (centred @ self.turn[name][which] + self.home[name][which][:, None]).astype(np.float32)
 
 
+def rigid_motion(z: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre (k,), turn (k, k) and home (k,): ``(z - centre) @ turn + home`` is closest to the target, both (n, k)."""
+    centre, home = z.mean(0), target.mean(0)
+    left, _, right = torch.linalg.svd((z - centre).T @ (target - home))
+    return centre, left @ right, home
+
+
 def align(net: MultiOmicsNet, strategy: Strategy, data: Arrays, members: Members) -> Alignment:
     """Learn the motions on the rows that both the member and the reference, the first deployed member, were trained on.
 

@@ -26,7 +26,7 @@ def fingerprint(data: Arrays, facts: Mapping[str, Any]) -> str:
 
 
 class Checkpoint:
-    """One file that is replaced as a whole.
+    """One file that is replaced as a whole; a fit of several stages keeps one file for each.
 
     Parameters
     ----------
@@ -45,6 +45,10 @@ class Checkpoint:
 
     def __init__(self, path: Path | str, mark: str) -> None:
         self.path, self.mark, self.saved = check_writable(path, what="checkpoint"), mark, time.monotonic()
+
+    def stage(self, name: str) -> "Checkpoint":
+        """The checkpoint of an earlier stage, a file beside this one; of the last stage (no name) this one itself."""
+        return Checkpoint(self.path.with_name(f"{self.path.name}.{name.replace(' ', '')}"), self.mark) if name else self
 
     def restore(self, run: Run) -> None:
         """Put the run where the file left it; nothing happens when there is no file."""

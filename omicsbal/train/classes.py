@@ -66,6 +66,14 @@ class Classes:
         """The tensor side."""
         return Classification(n_out=len(self.names))
 
+    @property
+    def chance(self) -> float:
+        """Macro-F1 of guessing by the class frequencies, in the limit of many rows.
+
+        A class of frequency p is then guessed with precision p and recall p, so its F1 is p; the mean over classes is 1 / c.
+        """
+        return 1 / len(self.names)
+
     def encode(self, labels: pd.Series) -> np.ndarray:
         """Codes (n,) int64."""
         return pd.Categorical(labels.astype(str), categories=self.names).codes.astype(np.int64)

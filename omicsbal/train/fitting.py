@@ -1,25 +1,21 @@
 """From blocks to a predictor: the net through the loop, the experts beside it, the pools on top."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from omicsbal._types import FUSED, Arrays, Outputs
+from omicsbal._types import FUSED, Arrays, References
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
-from omicsbal.nn.net import MultiOmicsNet
-from omicsbal.objectives.supervised import supervised_terms
 from omicsbal.train.alignment import align, spaces
 from omicsbal.train.experts import fit_experts
 from omicsbal.train.forward import all_members, head_arrays, out_of_fold
-from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.pooling import Pooler, Raw
 from omicsbal.train.predictor import Pattern, Predictor
-from omicsbal.train.trainer import Judge, train
+from omicsbal.train.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -29,25 +25,9 @@ class Fit:
     predictor: Predictor
     predictions: dict[str, np.ndarray]  # {head: (n, c)}, calibrated, cross-fitted; NaN where a head is silent
     embeddings: dict[str, np.ndarray]  # {"fused" or m: (n, k)}
-    history: list[dict[str, float]]
-    chosen_epoch: int
-
-
-def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping[str, np.ndarray]) -> Judge:
-    """Criterion: the outcome's, averaged over the trained heads; metrics: the first one and the log-loss of each head."""
-
-    def judge(outputs: Outputs) -> tuple[float, dict[str, float]]:
-        values: list[float] = []
-        metrics: dict[str, float] = {}
-        for head, raw in head_arrays(outputs, heads).items():
-            rows = present.get(head, np.ones(len(y), dtype=bool))
-            prediction = outcome.link(raw[0][rows])
-            values.append(outcome.criterion(y[rows], prediction))
-            scores = outcome.scores(y[rows], prediction)
-            metrics |= {f"oof_{name}:{head}": scores[name] for name in (outcome.metric, outcome.loss)}
-        return float(np.mean(values)), metrics
-
-    return judge
+    history: list[dict[str, Any]]  # a record an epoch, of all stages
+    chosen_epoch: int  # of the last stage
+    tables: dict[str, list[dict[str, Any]]]  # what the stages found out, as records
 
 
 def fit_predictor(
@@ -62,6 +42,7 @@ def fit_predictor(
     experts: bool = True,
     checkpoint: Any = None,
     progress: Callable[..., None] | None = None,
+    references: References | None = None,
 ) -> Fit:
     """Fit everything on training rows.
 
@@ -83,33 +64,14 @@ def fit_predictor(
         Fit linear experts beside the net.
     checkpoint, progress
         See `omicsbal.train.trainer.train`.
+    references
+        Of an earlier fit of the same rows, folds and members, to save their training; None: made where the strategy needs them.
     """
     y = data.y.cpu().numpy()
     present = {m: p.cpu().numpy() for m, p in data.present.items()}
-    generator = torch.Generator().manual_seed(random_state)
-    members = Members(folds=folds, n_full=config.n_members)
-    module = MultiOmicsNet(
-        {m: x.shape[1] for m, x in data.x.items()}, outcome.task.n_out, members=members.total, config=net, generator=generator
-    )
-    module.to(data.y.device)
-    if data.y.device.type != "cpu":  # weights are drawn on the CPU, the rest where the data are
-        generator = torch.Generator(device=data.y.device).manual_seed(random_state)
-        module.draw_from(generator)
-    module.set_tilt(data.x, data.present, net.tilt)
+    stages = Stages(data, folds, outcome, net, config, random_state, checkpoint, progress, references)
+    module, members, run = stages.all(strategy)
     trained = strategy.heads(list(data.x))
-    run = train(
-        module,
-        strategy,
-        data,
-        members,
-        task=outcome.task,
-        terms=supervised_terms(trained, outcome.task),
-        judge=judge_by(outcome, trained, y, present),
-        config=config,
-        generator=generator,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
     blocks = {m: x.cpu().numpy() for m, x in data.x.items()}
     linear, held_out = fit_experts(blocks, present, y, folds, outcome) if experts else ({}, {})
     predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear, align(module, strategy, data, members))
@@ -130,7 +92,7 @@ def fit_predictor(
     for head, prediction in predictions.items():
         spoken = ~np.isnan(prediction[:, 0])
         predictor.errors[head] = outcome.error(y[spoken], prediction[spoken]) if spoken.any() else np.nan
-    return Fit(predictor, predictions, held_out_embeddings(predictor, data), run.rows, run.best_epoch)
+    return Fit(predictor, predictions, held_out_embeddings(predictor, data), stages.history, run.best_epoch, stages.tables)
 
 
 def held_out_embeddings(predictor: Predictor, data: Arrays) -> dict[str, np.ndarray]:

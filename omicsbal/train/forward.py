@@ -47,7 +47,7 @@ def out_of_fold(
     """
     net.eval()
     table, valid = members.held_out()
-    extra = np.zeros((members.n_full, table.shape[1]), dtype=np.int64)  # all-row members hold nothing out; their rows are dropped
+    extra = np.zeros((members.n_more, table.shape[1]), dtype=np.int64)  # the other members' rows are dropped
     rows = torch.from_numpy(np.concatenate([table, extra])).to(data.y.device)
     present = _visible(data, only)
     parts = [

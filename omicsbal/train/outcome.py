@@ -29,6 +29,10 @@ class Outcome(Protocol):
     def task(self) -> Task:
         """The tensor side."""
 
+    @property
+    def chance(self) -> float:
+        """What guessing gets in the first metric."""
+
     def encode(self, labels: pd.Series) -> np.ndarray:
         """Codes or standardised values of labelled rows (n,)."""
 

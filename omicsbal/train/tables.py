@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from omicsbal.train.fitting import Fit
+from omicsbal.train.intervals import half_width
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.predictor import POOL, PRODUCT, Predictor
 
@@ -26,18 +26,6 @@ def fold_scores(fit: Fit, y: np.ndarray, outcome: Outcome) -> pd.DataFrame:
             if mine.any():
                 rows.append({"head": head, "fold": k, **outcome.scores(y[mine], prediction[mine])})
     return pd.DataFrame(rows)
-
-
-def half_width(values: np.ndarray, level: float = 0.95) -> float:
-    """Half the interval that the scatter of fold scores gives, corrected for the rows that training sets share.
-
-    The variance is multiplied by 1/K + 1/(K - 1) in place of 1/K (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): folds share
-    most of their training rows, so their scores are not independent draws.
-    """
-    k = len(values)
-    if k < 2:
-        return np.nan
-    return float(stats.t.ppf((1 + level) / 2, k - 1) * values.std(ddof=1) * np.sqrt(1 / k + 1 / (k - 1)))
 
 
 def head_table(fit: Fit, y: np.ndarray, outcome: Outcome, by_fold: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omicsbal._types import Arrays, Batch, FitState, Outputs, Term
+from omicsbal._types import Arrays, Batch, FitState, Outputs, References, Term
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig
 from omicsbal.nn.net import MultiOmicsNet
@@ -96,6 +96,9 @@ def train(
     judge: Judge,
     config: FitConfig,
     generator: torch.Generator,
+    metric: str = "score",
+    chance: float = 0.0,
+    references: References | None = None,
     checkpoint: Any = None,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> Run:
@@ -119,6 +122,8 @@ def train(
         Batch size, epochs, optimiser.
     generator
         Source of all randomness, on the net's device.
+    metric, chance, references
+        Handed to the strategy, see `FitState`.
     checkpoint
         Object with ``restore(run)`` and ``save(run, last=...)``; None for none.
     progress
@@ -126,13 +131,18 @@ def train(
     """
     size, epochs = config.schedule(len(data))
     scored = members.scored(data.y.device)
-    state = FitState(net=net, data=data, scored=scored, task=task, generator=generator, n_epochs=epochs)
+    state = FitState(
+        net=net, data=data, scored=scored, task=task, generator=generator, n_epochs=epochs,
+        folds=members.fold_of(data.y.device), metric=metric, chance=chance, references=references,
+    )  # fmt: skip
     strategy.setup(state)
     strategy.to(data.y.device)
     run = Run(net, strategy, make_optimizer(net, strategy, config), generator)
     if checkpoint is not None:
         checkpoint.restore(run)
     every = -(-epochs // config.evaluations)
+    if run.epoch and run.epoch % every == 0:  # a run that goes on: the strategy is owed what it would have seen
+        state.held_out = out_of_fold(net, strategy, data, members)
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
         # Cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump.
@@ -142,11 +152,13 @@ def train(
         net.train()
         seen = [step(run, state, batch, terms) for batch in shuffled(data, scored, size=size, generator=generator)]
         run.epoch += 1
+        state.held_out = None
         row = {"epoch": float(run.epoch)}
         for name in seen[0]:
             row[f"loss:{name}"] = float(torch.stack([losses[name].mean() for losses in seen]).mean())
         if run.epoch % every == 0 or run.epoch == epochs:
-            value, run.oof = judge(out_of_fold(net, strategy, data, members))
+            state.held_out = out_of_fold(net, strategy, data, members)
+            value, run.oof = judge(state.held_out)
             row |= run.oof
             if not run.best or value < run.best_value:
                 run.keep(value)

@@ -46,6 +46,11 @@ class Values:
         """The tensor side."""
         return Regression()
 
+    @property
+    def chance(self) -> float:
+        """R squared of the mean."""
+        return 0.0
+
     def encode(self, labels: pd.Series) -> np.ndarray:
         """Standardised values (n,) float32."""
         return ((labels.to_numpy(dtype=float) - self.mean) / self.sd).astype(np.float32)

@@ -1,0 +1,117 @@
+"""Balanced learning via mutual information: KD first, then a multitask loss weighed by macro-F1 and dependence."""
+
+import torch
+from torch import Tensor
+
+from omicsbal._types import Batch, FitState, Outputs, References
+from omicsbal._validate import check_choice, check_number
+from omicsbal.balance._base import Strategy
+from omicsbal.balance._dependence import mean_dependence
+from omicsbal.balance._distill import Distill
+from omicsbal.balance._weighting import WEIGHTINGS, averaged, balanced, headroom
+
+
+class Mutual(Strategy):
+    """KD from strong to weak modalities, then a multitask loss that raises the weak but informative ones.
+
+    Parameters
+    ----------
+    weighting
+        "f1_mi_softmax"; or its ablations "f1_only", "mi_only", "static".
+    mi_sign
+        1: dependent modalities gain weight; -1: complementary ones, with ``1 - i`` in place of i. The paper's sign is not known
+        to us.
+    sharpness
+        tau > 0 of the softmax; smaller is sharper.
+    unimodal_weight
+        eta >= 0 of all unimodal losses together, the fused one having 1.
+    warm_up
+        Share of the epochs, in [0, 1], with equal weights.
+    memory
+        Share in [0, 1) of the old value that each new macro-F1 and mutual information is averaged with.
+    gate, kd_weight, temperature, feature, relation, space
+        Of stage 1, see `Distill`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An unknown name, or a number outside its range.
+
+    Notes
+    -----
+    ``L = L_0 + (eta / M) sum_m w_m L_m`` with ``w = M softmax(d i / tau)``, kept within 0.25 and 3 and summing to M. ``d_m`` is
+    the best modality's out-of-fold metric minus that of m, both scaled so that chance is 0 and perfect is 1; ``i_m`` is the mean
+    over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of out-of-fold predictions, 0 where it
+    could be chance. Weights carry no gradient, so encoder m receives ``dL_0 + (eta / M) w_m dL_m``. For numbers the metric is R
+    squared.
+
+    Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): that KD comes first, and that macro-F1 and mutual
+    information set the weights of unimodal and fused losses, is theirs; every formula here is our choice, since the paper's were
+    not to be had. Macro-F1 and mutual information come from the out-of-fold predictions of all training rows; one number a
+    modality.
+
+    Examples
+    --------
+    >>> Mutual(weighting="f1_only").heads(["rna", "cnv"])
+    ['fused', 'rna', 'cnv']
+    """
+
+    f1: Tensor  # (M,) averaged metric; NaN before the first evaluation
+    dependence: Tensor  # (M,) averaged i
+
+    def __init__(
+        self,
+        weighting: str = "f1_mi_softmax",
+        mi_sign: int = 1,
+        sharpness: float = 0.25,
+        unimodal_weight: float = 1.0,
+        warm_up: float = 0.1,
+        memory: float = 0.7,
+        gate: str = "mi",
+        kd_weight: float = 0.3,
+        temperature: float = 2.0,
+        feature: float = 0.0,
+        relation: float = 0.0,
+        space: str = "logit",
+    ) -> None:
+        super().__init__()
+        self.weighting, self.mi_sign = check_choice("weighting", weighting, WEIGHTINGS), check_choice("mi_sign", mi_sign, (1, -1))
+        self.sharpness = check_number("sharpness", sharpness, low=0, open_low=True)
+        self.unimodal_weight = check_number("unimodal_weight", unimodal_weight, low=0)
+        self.warm_up, self.memory = check_number("warm_up", warm_up, low=0, high=1), check_number("memory", memory, low=0, high=1)
+        first = Distill(gate, kd_weight, temperature, feature, relation, space)
+        self.gate, self.kd_weight, self.temperature, self.space = first.gate, first.weight, first.temperature, first.space
+        self.feature, self.relation, self.references = first.feature, first.relation, first.references
+
+    def pretraining(self) -> Strategy:
+        return Distill(self.gate, self.kd_weight, self.temperature, self.feature, self.relation, self.space)
+
+    def pilots(self, references: References) -> list[tuple[dict[str, str], Strategy]]:
+        return self.pretraining().pilots(references)
+
+    def setup(self, state: FitState) -> None:
+        missing = torch.full((len(state.data.x),), torch.nan, device=state.scored.device)
+        known = state.references
+        start = missing if known is None else mean_dependence(known.held_out, state.data.present, known.folds)
+        self.register_buffer("f1", missing.clone())
+        self.register_buffer("dependence", start.clone())
+
+    def start_epoch(self, state: FitState) -> None:
+        if state.held_out is None:
+            return
+        told = {m: state.task.standard(state.held_out.unimodal[m][0]) for m in state.data.x}
+        f1 = torch.tensor([state.oof[f"oof_{state.metric}:{m}"] for m in told], device=self.f1.device)
+        self.f1 = averaged(self.f1, f1, memory=self.memory)
+        found = mean_dependence(told, state.data.present, state.folds)
+        self.dependence = averaged(self.dependence, found, memory=self.memory)
+
+    def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
+        kappa, shared = headroom(self.f1, state.chance), self.dependence.nan_to_num(nan=0.0)
+        emphasis = shared if self.mi_sign > 0 else 1 - shared
+        weight = balanced(kappa, emphasis, weighting=self.weighting, sharpness=self.sharpness)
+        if state.epoch < self.warm_up * state.n_epochs:
+            weight = torch.ones_like(weight)
+        for i, m in enumerate(state.data.x):
+            told = {"weight": weight[i], "kappa": kappa[i], "dependence": shared[i]}
+            state.signals |= {f"{name}:{m}": float(value) for name, value in told.items()}
+        return {m: self.unimodal_weight / len(weight) * weight[i] for i, m in enumerate(state.data.x)}
