@@ -71,7 +71,7 @@ def history(
     -----
     The dashed vertical line marks the epoch whose weights were kept, by the number it has in its stage. Signals with different
     names have different units and so panels of their own. What the strategy ``"mutual"`` writes is, per modality: the *weight*
-    of its loss (a dotted line at 1, the equal weight), its *score* as the share of the way from chance to a perfect macro-F1,
+    of its loss (a dotted line at 1, the equal weight), its *score* as the share of the way from chance to perfect (macro-F1; R²),
     and what it *shares* with the others, ``1 - exp(-2 I)`` of the mutual information I in nats, averaged over them.
 
     Examples

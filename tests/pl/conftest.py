@@ -74,6 +74,31 @@ def _calibration(rng, heads, n):
     return pd.concat(rows, ignore_index=True)
 
 
+def make_gate(names, *, gains=True, score="macro_f1", n=283):
+    """The table of ob.tl.kd_gate: modalities from strong to weak, weaker teachers have smaller gaps, gains go with gaps."""
+    own = {m: 0.86 - 0.07 * j for j, m in enumerate(names)}
+    rows = []
+    for student in names:
+        for teacher in names:
+            if teacher == student:
+                continue
+            gap = 0.3 - 0.2 * names.index(teacher) - 0.03 * names.index(student)
+            low, high = gap - 0.1, gap + 0.1
+            decision = "weaker" if own[teacher] < own[student] else "pass" if low > 0 else "fail" if high < 0 else "uncertain"
+            gain = 0.1 * gap if gains and decision != "weaker" else np.nan
+            own_scores = {"score_teacher": own[teacher], "score_student": own[student]}
+            row = {"teacher": teacher, "student": student, "metric": score, **own_scores, "space": "logit", "n": n}
+            row |= {"gap": gap, "gap_low": low, "gap_high": high, "gap_se": 0.06, "within": 0.1, "extra": 0.1 - gap}
+            row |= {"shared": 0.5, "relevant": 0.5 - gap, "decision": decision, "chosen": 0, "weight": 0.0}
+            rows.append(row | {"gain": gain, "gain_low": gain - 0.02, "gain_high": gain + 0.02})
+    table = pd.DataFrame(rows)
+    for student in names[1:]:
+        able = table[(table["student"] == student) & table["decision"].isin(["pass", "uncertain"])]
+        best = able["gap"].idxmax()
+        table.loc[best, ["chosen", "weight"]] = [1, 0.3 if table.loc[best, "decision"] == "pass" else 0.1]
+    return table.astype({"chosen": int})
+
+
 def make_fitted(
     *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
 ):
@@ -95,6 +120,8 @@ def make_fitted(
         "heads": heads,
         "fold_scores": fold_scores,
     }
+    if len(names) > 1:
+        uns["kd_gate"] = make_gate(names, score=score, n=n - 17)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)
     truth = rng.normal(size=n) if regression else rng.permutation(np.arange(n) % len(classes))
     if regression:
@@ -122,3 +149,9 @@ def make_fitted(
 def fitted():
     """The maker, so that a test says which classes and modalities it needs."""
     return make_fitted
+
+
+@pytest.fixture
+def gate():
+    """The maker of the gate's table."""
+    return make_gate
