@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 GROUP = re.compile("[/:]")  # anndata is about to refuse "/" in the column names of what it writes to h5, so ":" does as well
 LOSS, OOF, SIGNAL = "loss", "oof_", "signal"
 STAGE = "stage"
-X = "_x"  # epochs counted through all stages
+X, RUN = "_x", "_run"  # epochs counted through all stages, and the run of training that a row belongs to
 SIGNALS = {  # label of a panel by the first part of the signal's name, the neutral value, and where its scale begins
     "weight": ("weight of the loss\n(1 = equal)", 1.0, None),
     "kappa": ("score of each head\n(0 chance, 1 perfect)", None, 0.0),
+    "kd_weight": ("weight of KD\nby student", None, 0.0),
     "dependence": ("shared with the others\n(0 nothing, 1 all)", None, 0.0),
 }
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -107,12 +108,13 @@ def _through_stages(table: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     x = table["epoch"].astype(float)
     stage = table[STAGE].astype(str) if STAGE in table else pd.Series("", index=table.index)
+    run = (stage.ne(stage.shift()) | (x.diff() <= 0)).cumsum()  # a stage may train several times
     last = 0.0
-    for rows in stage.groupby(stage.ne(stage.shift()).cumsum()).groups.values():
+    for rows in run.groupby(run).groups.values():
         if x[rows].min() <= last:
             x[rows] += last
         last = x[rows].max()
-    return table.assign(**{X: x, STAGE: stage})
+    return table.assign(**{X: x, STAGE: stage, RUN: run})
 
 
 def _groups(table: pd.DataFrame) -> dict[str, dict[str, str]]:
@@ -144,9 +146,9 @@ def _curves(ax: "Axes", table: pd.DataFrame, curves: dict[str, str], looks: dict
         own = name in looks or name in JOINT
         prefix = name.partition(":")[0] if modality_in(name, looks) else name
         style = "-" if own and name != "product" else dashes.setdefault(prefix, DASHES[len(dashes) % len(DASHES)])
-        drawn = table[[X, column, STAGE]].dropna()
+        drawn = table[[X, column, RUN]].dropna()
         every = max(1, len(drawn) // 8)
-        ends = np.flatnonzero(drawn[STAGE].ne(drawn[STAGE].shift()))[1:]  # a line does not run from one stage into the next
+        ends = np.flatnonzero(drawn[RUN].diff() != 0)[1:]  # a line does not lead from one run into the next
         ax.plot(
             np.insert(drawn[X].to_numpy(float), ends, np.nan),
             np.insert(drawn[column].to_numpy(float), ends, np.nan),

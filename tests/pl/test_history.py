@@ -100,6 +100,16 @@ def test_epochs_that_count_on_already_are_left_alone(fitted):
     assert np.nanmax(lines(axes[0])["rna"].get_xdata()) == 40
 
 
+def test_a_stage_that_trains_twice_is_one_stage_with_two_lines(fitted):
+    mdata = in_stages(fitted(sep=":"), pilot=5, again=5, joint=35)
+    mdata.uns["omicsbal"]["history"]["stage"] = ["pilot"] * 10 + ["joint"] * 35
+    axes = ob.pl.history(mdata)
+    np.testing.assert_array_equal(
+        lines(axes[0])["rna"].get_xdata(), [*range(1, 6), np.nan, *range(6, 11), np.nan, *range(11, 46)]
+    )
+    assert [t.get_text() for t in axes[0].child_axes[0].get_xticklabels()] == ["pilot", "joint"]
+
+
 def test_stages_are_named_shaded_and_the_kept_epoch_is_counted_within_its_own(fitted):
     axes = ob.pl.history(in_stages(fitted(sep=":"), reference=20, distil=10, joint=35))
     (top,) = axes[0].child_axes
