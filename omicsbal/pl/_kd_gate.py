@@ -166,6 +166,8 @@ def _cells(ax: "Axes", table: pd.DataFrame, names: list[str]) -> None:
             ax.scatter([x - 0.36], [y - 0.34], marker="*", s=52, color=ink, linewidths=0, zorder=3)
             ax.text(x - 0.28, y - 0.33, f"λ = {row['weight']:g}", va="center", fontsize="x-small", color=ink)
     ax.set(xlim=(-0.52, len(names) - 0.48), ylim=(len(names) - 0.48, -0.52))
+    if not decides.any():
+        return
     bar = ax.figure.colorbar(colors, cax=ax.inset_axes((1.03, 0, 0.12 / (WIDE * len(names)), 0.46)))
     bar.set_label("gap I(T;S) \N{MINUS SIGN} I(S;Y)\n(nats, 90% interval)", fontsize="x-small")
     bar.ax.tick_params(labelsize="x-small", width=0.6)

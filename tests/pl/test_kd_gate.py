@@ -121,6 +121,7 @@ def test_without_gains_there_is_the_matrix_alone(gated):
 def test_a_gain_without_a_gap_is_written_but_not_drawn(gated):
     ax = ob.pl.kd_gate(gated(change=lambda table: table.assign(gap=np.nan, gap_low=np.nan, gap_high=np.nan)))
     assert words(ax, 1, 0)[0] == "no estimate\nKD: +0.027\n(+0.007 to +0.047)"
+    assert not ax.child_axes  # nothing is coloured
 
 
 @pytest.mark.parametrize(
