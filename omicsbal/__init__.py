@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-_SUBPACKAGES = ("balance", "datasets", "io", "pl", "pp", "tl")
+_SUBPACKAGES = ("balance", "datasets", "io", "mi", "pl", "pp", "tl")
 _CLASSES = {"FitConfig": "config", "FittedModel": "model", "NetConfig": "config"}
-__all__ = ["FitConfig", "FittedModel", "NetConfig", "__version__", "balance", "datasets", "io", "pl", "pp", "tl"]
+__all__ = ["FitConfig", "FittedModel", "NetConfig", "__version__", "balance", "datasets", "io", "mi", "pl", "pp", "tl"]
 
 
 def __getattr__(name: str) -> Any:

@@ -136,6 +136,13 @@ def choose_teachers(records: list[Record], gate: str, weights: Mapping[str, floa
                 break
 
 
+def gate_records(references: References, data: Arrays, *, metric: str, margin: float, space: str, weight: float) -> list[Record]:
+    """Every pair measured, and the choice that mutual information would make."""
+    records = gate_table(references, data, metric=metric, margin=margin, space=space)
+    choose_teachers(records, "mi", {"pass": weight, "uncertain": weight / 3})
+    return records
+
+
 def decay(epoch: int, n_epochs: int, *, share: float = 0.2) -> float:
     """1, and over the last `share` of the epochs linearly to 0."""
     return min(1.0, (n_epochs - 1 - epoch) / max(share * n_epochs, 1.0))

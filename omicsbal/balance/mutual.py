@@ -100,7 +100,7 @@ class Mutual(Strategy):
         if state.held_out is None:
             return
         told = {m: state.task.standard(state.held_out.unimodal[m][0]) for m in state.data.x}
-        f1 = torch.tensor([state.oof[f"oof_{state.metric}:{m}"] for m in told], device=self.f1.device)
+        f1 = torch.tensor([state.oof.get(f"oof_{state.metric}:{m}", torch.nan) for m in told], device=self.f1.device)
         self.f1 = averaged(self.f1, f1, memory=self.memory)
         found = mean_dependence(told, state.data.present, state.folds)
         self.dependence = averaged(self.dependence, found, memory=self.memory)

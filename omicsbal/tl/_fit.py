@@ -1,21 +1,21 @@
 """The main verb: from raw MuData to a cross-fitted model and out-of-fold results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from omicsbal._keys import KEY
-from omicsbal._types import Arrays
 from omicsbal._validate import check_number
 from omicsbal.balance import Strategy, fresh, name_of
 from omicsbal.config import FitConfig, NetConfig
-from omicsbal.loader import to_arrays
 from omicsbal.model import FittedModel, pick_device, versions
 from omicsbal.pp.checks import check_mdata
-from omicsbal.pp.sources import Options, plan
-from omicsbal.tl._design import Design, check_head_names, make_design
+from omicsbal.pp.sources import Options
+from omicsbal.tl._blocks import read_blocks
+from omicsbal.tl._design import check_head_names, make_design
+from omicsbal.tl._progress import progress_bar
 from omicsbal.tl._results import tables_of, write_fit
 from omicsbal.tl._write import check_key
 from omicsbal.train.checkpoint import Checkpoint, fingerprint
@@ -23,7 +23,6 @@ from omicsbal.train.fitting import fit_predictor
 from omicsbal.train.predictor import subset
 
 if TYPE_CHECKING:
-    import torch
     from mudata import MuData
 
 
@@ -155,13 +154,11 @@ def fit(
     }
     if checkpoint is not None:
         Checkpoint(checkpoint, mark="")  # finds a closed door now and not after the recipes
-    plans = plan(mdata, Options(recipe, use_rep, layer, names), design.training)
-    sources = {p.name: p.learn(design.training) for p in plans}
-    everything = _arrays({m: s.block(mdata) for m, s in sources.items()}, design, where)
+    sources, everything = read_blocks(mdata, Options(recipe, use_rep, layer, names), design, where)
     data = subset(everything, np.flatnonzero(design.training))
     facts = params | {"folds": design.folds.tolist(), "versions": versions(), "device": str(where)}
     keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, facts))
-    bar, report = _progress_bar(f"fit {label_key}", wanted=progress)
+    bar, report = progress_bar(f"fit {label_key}", wanted=progress)
     try:
         fitted = fit_predictor(
             data, design.folds, design.outcome, balancer, net=net, config=config, random_state=random_state,
@@ -173,28 +170,3 @@ def fit(
     model = FittedModel(label_key, sources, fitted.predictor, params, tables_of(fitted, design, sources))
     write_fit(mdata, model, fitted, design, everything, key_added=key_added)
     return model
-
-
-def _arrays(blocks: Mapping[str, tuple[np.ndarray, np.ndarray, float]], design: Design, device: "torch.device") -> Arrays:
-    """All rows as tensors; label and weight are 0 where a row is not trained on."""
-    codes = design.outcome.encode(design.labels)
-    y, weight = np.zeros(len(design.training), dtype=codes.dtype), np.zeros(len(design.training))
-    y[design.training], weight[design.training] = codes, design.outcome.weights(codes)
-    x, present = {m: b[0] for m, b in blocks.items()}, {m: b[1] for m, b in blocks.items()}
-    return to_arrays(x, present, y=y, weight=weight, device=device)
-
-
-def _progress_bar(label: str, *, wanted: bool) -> tuple[Any, Callable[..., None]]:
-    """A bar over epochs and the function that moves it."""
-    from tqdm.auto import tqdm
-
-    bar = tqdm(desc=label, unit="epoch", disable=not wanted, leave=False)
-
-    def report(done: int, total: int, metrics: Mapping[str, float]) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        first = next(iter(metrics.items()), None)
-        if first:
-            bar.set_postfix_str(f"{first[0]} {first[1]:.3f}", refresh=False)
-
-    return bar, report

@@ -13,8 +13,9 @@ from omicsbal.config import FitConfig, NetConfig
 from omicsbal.loader import to_arrays
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.objectives.supervised import supervised_terms
-from omicsbal.train.fitting import Fit, fit_predictor, judge_by
+from omicsbal.train.fitting import Fit, fit_predictor
 from omicsbal.train.members import Members
+from omicsbal.train.stages import judge_by
 from omicsbal.train.trainer import Run, train
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def loop() -> "Callable[..., Run]":
         module = MultiOmicsNet(sizes, task.n_out, members=members.total, config=net, generator=generator)
         heads = balancer.heads(list(sizes))
         options.setdefault("terms", supervised_terms(heads, task))
+        options = {"metric": toy.outcome.metric, "chance": toy.outcome.chance} | options
         options.setdefault("judge", judge_by(toy.outcome, heads, toy.y, toy.present))
         config = config or FitConfig(max_epochs=3, batch_size=20)
         return train(module, balancer, toy.data, members, task=task, config=config, generator=generator, **options)

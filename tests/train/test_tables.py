@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omicsbal.train.tables import calibration_table, fold_scores, half_width, head_table, pool_table
+from omicsbal.train.intervals import half_width
+from omicsbal.train.tables import calibration_table, fold_scores, head_table, pool_table
 
 
 @pytest.fixture(scope="module", params=[3, 0], ids=["classes", "numbers"])

@@ -4,9 +4,9 @@ import torch
 
 from omicsbal.balance import STRATEGIES, Strategy
 from omicsbal.config import FitConfig
-from omicsbal.train.fitting import judge_by
 from omicsbal.train.forward import all_members, out_of_fold
 from omicsbal.train.members import Members
+from omicsbal.train.stages import judge_by
 from omicsbal.train.trainer import make_optimizer
 
 CONFIG = FitConfig(max_epochs=5, batch_size=20, evaluations=5)
