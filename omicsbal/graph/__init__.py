@@ -1,0 +1,1 @@
+"""Who resembles whom: similarity networks of patients, fused over the modalities."""
