@@ -6,7 +6,7 @@ K members (fold members and all-row members).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +83,7 @@ class FitState:
     net: "torch.nn.Module"
     data: Arrays
     scored: "Tensor"  # (K, n) float32
-    task: object
+    task: Any  # objectives.tasks.Task
     generator: "torch.Generator"
     n_epochs: int
     folds: "Tensor | None" = None  # (n,) int64

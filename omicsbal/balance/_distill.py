@@ -96,7 +96,7 @@ class Distill(Strategy):
             return
         records = gate_table(
             state.references, state.data, metric=state.metric, margin=self.margin, space=self.space,
-            every=False, measured=self.gate == "mi" and self.teachers is None,
+            every=False, measured=self.gate in ("mi", "pilot") and self.teachers is None,
         )  # fmt: skip
         if self.teachers is None:
             choose_teachers(records, self.gate, {"pass": self.weight, "uncertain": self.weight / 3})
@@ -128,7 +128,7 @@ class Distill(Strategy):
         for place, (student, (teacher, _)) in enumerate(self.taught.items()):
             mask = batch.scored * (batch.present[student] & batch.present[teacher])
             target = self.targets[teacher][:, batch.index]
-            apart = state.task.distance(outputs.unimodal[student], target, self.temperature)  # type: ignore[attr-defined]
+            apart = state.task.distance(outputs.unimodal[student], target, self.temperature)
             found[f"kd:{student}"] = masked_mean(apart, mask, batch.weight)
             if self.feature:
                 z, home = outputs.z[student] @ self.projections[place], self.spaces[teacher][:, batch.index]
@@ -139,7 +139,8 @@ class Distill(Strategy):
         return found
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
-        left, found = decay(state.epoch, state.n_epochs), {}
+        left = decay(state.epoch, state.n_epochs)
+        found: dict[str, Tensor | float] = {}
         for student, (_, weight) in self.taught.items():
             found |= {student: 1 - weight * left, f"kd:{student}": weight * left}
             found |= {f"feature:{student}": self.feature * left, f"relation:{student}": self.relation * left}

@@ -97,7 +97,7 @@ class Mutual(Strategy):
         self.register_buffer("dependence", start.clone())
 
     def start_epoch(self, state: FitState) -> None:
-        if state.held_out is None:
+        if state.held_out is None or state.folds is None:
             return
         told = {m: state.task.standard(state.held_out.unimodal[m][0]) for m in state.data.x}
         f1 = torch.tensor([state.oof.get(f"oof_{state.metric}:{m}", torch.nan) for m in told], device=self.f1.device)
