@@ -29,6 +29,13 @@ def _discriminant(z: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
     return ross(discriminant_scores(z, y, n_axes=3, folds=folds), y)
 
 
+def _estimate(form: Form, z: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
+    """A form on the rows whose class is in several folds, and so can be learnt; 0 where that leaves one class."""
+    pairs = np.unique(np.stack([y, folds]), axis=1)
+    rows = np.bincount(pairs[0], minlength=int(y.max()) + 1)[y] > 1
+    return form(z[rows], y[rows], folds[rows]) if len(np.unique(y[rows])) > 1 else 0.0
+
+
 NEIGHBOURS: dict[str, Form] = {"ross_pc4": _principal, "ross_lda3": _discriminant}
 
 
@@ -72,7 +79,7 @@ def with_labels(
 
     Returns
     -------
-    `Information`. Its `se` is that of the chosen form: for classifiers from the rows (groups), for neighbours from blocks of rows.
+    `Information`. Its `se` is that of the chosen form: for classifiers from rows or groups, for neighbours from blocks of rows.
     Its null band starts at 0. Its upper end is that of the larger neighbour form over the shuffles (classifiers give at most
     0.03 nats then, and are not fitted again); with `groups`, it is what the standard error allows for.
     2 s at 1,000 rows and 32 columns.
@@ -91,34 +98,38 @@ def with_labels(
     (True, True)
     """
     z = matrix("z", z)
-    label = codes("y", y, rows=len(z))
+    names = np.asarray(y)
+    label = codes("y", names, rows=len(z))
     check_number("n_null", n_null, low=2, integer=True)
-    plan = design(z, y, folds=folds, groups=groups, random_state=random_state)
-    z, label = z[plan.order], label[plan.order]  # sorted by content: an even selection of rows is then one of classes, too
+    plan = design(z, names, folds=folds, groups=groups, random_state=random_state)
+    order = plan.order  # by content: an even selection of rows is then one of classes, too
+    x, label = z[order], label[order]
     probed = usable(
-        z,
-        np.asarray(y)[plan.order],
+        x,
+        names[order],
         folds=plan.folds,
         groups=None if groups is None else plan.groups,
         random_state=random_state,
     )
     share = np.bincount(label) / len(label)
     most = float(-(share * np.log(share)).sum())
-    rows = thinned(len(z), MOST)
-    few, fold = z[rows], plan.folds[rows]
+    rows = thinned(len(x), MOST)
+    few, fold = x[rows], plan.folds[rows]
     forms = {"usable": probed.value}
-    forms |= {name: min(form(few, label[rows], fold), most) for name, form in NEIGHBOURS.items()}
+    forms |= {name: min(_estimate(form, few, label[rows], fold), most) for name, form in NEIGHBOURS.items()}
     notes = list(plan.notes)
-    if len(z) < SURE:
-        notes.append(f"{len(z)} rows are few: read the value as a lower bound, up to 0.3 nats below the truth.")
+    if len(x) < SURE:
+        notes.append(f"{len(x)} rows are few: read the value as a lower bound, up to 0.3 nats below the truth.")
     if groups is not None:
         notes.append("Classifiers only: neighbours cannot tell what would hold for a new group.")
         high = float(student.ppf(0.975, max(int(plan.groups.max()), 1)) * probed.se)
-        return _told(forms, "usable", probed.se, high, z, len(share), notes)
+        return _told(forms, "usable", probed.se, high, x, len(share), notes)
     method = max(forms, key=lambda name: forms[name])
-    se = probed.se if method == "usable" else _error(NEIGHBOURS[method], few, label[rows], fold, len(z), random_state)
-    high = _chance(few, label[rows], fold, len(z), n_null, random_state)
-    return _told(forms, method, se, high, z, len(share), notes)
+    high, spread = _chance(few, label[rows], fold, n_null, random_state)
+    se = probed.se
+    if method != "usable":  # too few rows for blocks leave the scatter of shuffled labels
+        se = float(np.nanmax([_error(NEIGHBOURS[method], few, label[rows], fold, random_state), spread]))
+    return _told(forms, method, se, high, x, len(share), notes)
 
 
 def _told(
@@ -127,18 +138,19 @@ def _told(
     return Information(forms[method], method, se, (0.0, high), forms, len(z), (z.shape[1], n_classes), tuple(notes))
 
 
-def _error(form: Form, z: np.ndarray, y: np.ndarray, folds: np.ndarray, n: int, random_state: int) -> float:
-    """Standard error of a form that was computed from these rows, some of n."""
-    return scatter(lambda rows: form(z[rows], y[rows], folds[rows]), len(z), random_state=random_state)
+def _error(form: Form, z: np.ndarray, y: np.ndarray, folds: np.ndarray, random_state: int) -> float:
+    """Standard error of a form on these rows."""
+    return scatter(lambda rows: _estimate(form, z[rows], y[rows], folds[rows]), len(z), random_state=random_state)
 
 
-def _chance(z: np.ndarray, y: np.ndarray, folds: np.ndarray, n: int, n_null: int, random_state: int) -> float:
-    """Upper 97.5 % of the larger neighbour form when labels are shuffled, by Student's t from a few shuffles."""
+def _chance(z: np.ndarray, y: np.ndarray, folds: np.ndarray, n_null: int, random_state: int) -> tuple[float, float]:
+    """Upper 97.5 % of the larger neighbour form when labels are shuffled, by Student's t from a few shuffles; its scatter."""
     few = thinned(len(z), NULL_ROWS)
     rng = np.random.default_rng(random_state)
     found = np.empty(n_null)
     for i in range(n_null):
         shuffled = rng.permutation(y[few])
-        found[i] = max(0.0, *(form(z[few], shuffled, folds[few]) for form in NEIGHBOURS.values()))
+        found[i] = max(0.0, *(_estimate(form, z[few], shuffled, folds[few]) for form in NEIGHBOURS.values()))
     width = student.ppf(0.975, n_null - 1) * np.sqrt(1 + 1 / n_null)
-    return float((found.mean() + width * found.std(ddof=1)) * np.sqrt(len(few) / len(z)))
+    shrunk = np.sqrt(len(few) / len(z))
+    return float((found.mean() + width * found.std(ddof=1)) * shrunk), float(found.std(ddof=1) * shrunk)
