@@ -86,7 +86,7 @@ class Distill(Strategy):
         if self.gate != "pilot" or self.teachers is not None:
             return []
         scores = references.scores
-        able = {s: [t for t in scores if scores[t] - scores[s] >= self.margin] for s in scores}
+        able = {s: [t for t in scores if t != s and scores[t] - scores[s] >= self.margin] for s in scores}
         rounds = [{s: ts[r] for s, ts in able.items() if r < len(ts)} for r in range(max(map(len, able.values())))]
         return [(teachers, type(self)(**{**self.settings(), "teachers": teachers})) for teachers in rounds]
 

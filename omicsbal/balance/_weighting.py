@@ -22,7 +22,7 @@ def headroom(metric: Tensor, chance: float) -> Tensor:
 
 
 def balanced(kappa: Tensor, dependence: Tensor, *, weighting: str, sharpness: float) -> Tensor:
-    """Weights (M,) of sum M: ``M softmax(score / tau)`` within `BOUNDS`, of headroom-scaled metrics and dependence (M,)."""
+    """Weights (M,) of headroom-scaled metrics and dependence (M,): ``M softmax(score / tau)`` cut to `BOUNDS`, then of sum M."""
     score = WEIGHTINGS[weighting](kappa.max() - kappa, dependence)
     weight = (len(score) * (score / sharpness).softmax(0)).clamp(*BOUNDS)
     return len(weight) * weight / weight.sum()

@@ -28,7 +28,7 @@ class Mutual(Strategy):
     warm_up
         Share of the epochs, in [0, 1], with equal weights.
     memory
-        Share in [0, 1) of the old value that each new macro-F1 and mutual information is averaged with.
+        Share in [0, 1] of the old value that each new macro-F1 and mutual information is averaged with.
     gate, kd_weight, temperature, feature, relation, space
         Of stage 1, see `Distill`.
 
@@ -39,11 +39,11 @@ class Mutual(Strategy):
 
     Notes
     -----
-    ``L = L_0 + (eta / M) sum_m w_m L_m`` with ``w = M softmax(d i / tau)``, kept within 0.25 and 3 and summing to M. ``d_m`` is
-    the best modality's out-of-fold metric minus that of m, both scaled so that chance is 0 and perfect is 1; ``i_m`` is the mean
-    over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of out-of-fold predictions, 0 where it
-    could be chance. Weights carry no gradient, so encoder m receives ``dL_0 + (eta / M) w_m dL_m``. For numbers the metric is R
-    squared.
+    ``L = L_0 + (eta / M) sum_m w_m L_m`` with ``w = M softmax(d i / tau)``, cut off at 0.25 and 3, then scaled to sum to M.
+    ``d_m`` is the best modality's out-of-fold metric minus that of m, both scaled so that chance is 0 and perfect is 1; ``i_m``
+    is the mean over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of out-of-fold predictions, 0
+    where it could be chance. Weights carry no gradient, so encoder m receives ``dL_0 + (eta / M) w_m dL_m``. For numbers the
+    metric is R squared.
 
     Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): that KD comes first, and that macro-F1 and mutual
     information set the weights of unimodal and fused losses, is theirs; every formula here is our choice, since the paper's were
