@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from omicsbal.mi.chance import null_distribution
+from omicsbal.mi.gate import label_facing
 from omicsbal.mi.gaussian import copula_mi
 
 FEW = 100  # rows below which the estimate moves by chance alone: it is then left as it is
@@ -20,8 +21,6 @@ def label_coordinates(told: Tensor, folds: Tensor) -> np.ndarray:
     Each fold's mean goes first. A network that has learned nothing predicts the class frequencies of its training part, which
     differ from fold to fold in the same way for all modalities: a dependence that is none.
     """
-    from omicsbal.mi.gate import label_facing  # TEMPORARY-LAZY
-
     centred = told.detach().double().clone()
     for k in folds.unique():
         centred[folds == k] -= centred[folds == k].mean(0)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from omicsbal._types import Arrays, References
 from omicsbal.balance._dependence import label_coordinates
+from omicsbal.mi.gate import complementarity
 
 NAN = float("nan")
 Record = dict[str, Any]
@@ -44,8 +45,6 @@ SPACES: dict[str, tuple[Callable[..., Tensor], Callable[..., np.ndarray]]] = {
 
 def measured_gap(references: References, data: Arrays, teacher: str, student: str, space: str) -> Record:
     """``I(T; S) - I(S; Y)`` of a pair with its 90 % interval, and the terms behind it; rows that have both modalities count."""
-    from omicsbal.mi.gate import complementarity  # TEMPORARY-LAZY
-
     choose, represent = SPACES[space]
     rows = choose(references, data.present[teacher] & data.present[student])
     y, folds = data.y[rows].cpu().numpy(), references.folds[rows].cpu().numpy()
