@@ -123,7 +123,7 @@ def test_contributing_names_the_hooks_there_are(repository):
 
     page = (repository / "CONTRIBUTING.md").read_text()
     listed = re.search(r"_base.py`: (.*?)\.\n", page, re.DOTALL).group(1)
-    hooks = {name for name in vars(Strategy) if not name.startswith("_")} - {"fused", "unimodal", "settings", "heads"}
+    hooks = {name for name in vars(Strategy) if not name.startswith("_")} - {"fused", "unimodal", "references", "settings", "heads"}
     assert set(re.findall(r"`(\w+)`", listed)) == hooks
 
 
@@ -150,7 +150,8 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
     page = (repository / "docs" / "slots.md").read_text()
     entries, places = section(page, 'In `uns["omicsbal"]`, after a fit'), section(page, "On the MuData")
     constants = {v for k, v in vars(_keys).items() if k.isupper() and isinstance(v, str)} - {_keys.KEY}
-    assert set(entries) == constants - {_keys.COVERAGE}  # that one is written by predict alone
+    taught = section(page, 'In `uns["omicsbal"]`, with teachers')
+    assert set(entries) | set(taught) == constants - {_keys.COVERAGE}  # that one is written by predict alone
     keys = _keys.Keys("omicsbal", "<label>")
     named = {"obs": [keys.prediction, keys.confidence], "obsm": [keys.proba, keys.interval, keys.embedding]}
     named["mod[m].obsm"], named["uns"] = [keys.embedding], ["omicsbal"]
@@ -170,6 +171,16 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
             assert value.shape == (mdata.n_obs,)
     kinds = set(held["heads"]["kind"])
     assert kinds <= set(re.findall(r"`(\w+)`", entries["heads"])) and len(kinds) == 4
+
+    ob.tl.fit(mdata, label_key="cell_type", strategy="mutual", config=ob.FitConfig(max_epochs=2), n_folds=3, progress=False)
+    assert set(mdata.uns["omicsbal"]) == set(entries) | set(taught)
+    for name, told in taught.items():
+        assert set(mdata.uns["omicsbal"][name].columns) <= columns_told(told, scores, heads), name
+    assert set(mdata.uns["omicsbal"]["history"]["stage"]) == {"reference", "distil", "joint"}
+    mdata = simulated(n_obs=60, n_classes=3, modalities=["rna", "protein"], n_truth=100, random_state=0)
+    ob.tl.kd_gate(mdata, label_key="cell_type", config=ob.FitConfig(max_epochs=2), n_folds=3, progress=False)
+    gate_told = page.split("after `kd_gate` alone")[1].split("as above")[0]
+    assert set(mdata.uns["omicsbal"]) == set(re.findall(r"`(\w+)`", gate_told))
 
     query = simulated(n_obs=60, n_classes=3, modalities=["rna", "protein"], n_truth=100, random_state=0)
     model_told = page.split("after `predict` on a query")[1].split("as above")[0]
