@@ -3,7 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from omicsbal._validate import check_number
+from omicsbal._validate import check_choice, check_number
+
+ENCODERS = ("mlp", "graph")
+GRAPH_FORMS = ("inductive", "transductive")
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,20 @@ class NetConfig:
     tilt
         Power, at least 0, of its own standard deviation that each input column is multiplied by: how much leading principal
         components are preferred. 0 leaves the inputs as the recipe made them.
+    encoder
+        "mlp": each row by itself. "graph": each hidden layer also sees the row's neighbours in a similarity network fused from
+        all modalities, for cohorts of up to 5,000 rows. The net keeps the training rows' features, and so does a saved model.
+    graph_form
+        "inductive": what training sees is fused from training rows alone; held-out and new rows are linked to it one by one.
+        "transductive": one network of all rows, with and without a label, so that the features of held-out rows, never their
+        labels, shape what training sees; new rows are linked one by one.
+    graph_neighbours
+        Neighbours that a row keeps, at least 1.
 
     Raises
     ------
     ValueError, TypeError
-        A number outside its range.
+        A number outside its range; an encoder or form that does not exist.
 
     Examples
     --------
@@ -44,12 +56,17 @@ class NetConfig:
     dropout: float = 0.5
     linear_route: bool = True
     tilt: float = 1.5
+    encoder: str = "mlp"
+    graph_form: str = "inductive"
+    graph_neighbours: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "latent"):
+        for name in ("width", "depth", "latent", "graph_neighbours"):
             check_number(name, getattr(self, name), low=1, integer=True)
         check_number("dropout", self.dropout, low=0, high=0.99)
         check_number("tilt", self.tilt, low=0)
+        check_choice("encoder", self.encoder, ENCODERS)
+        check_choice("graph_form", self.graph_form, GRAPH_FORMS)
 
     def as_dict(self) -> dict[str, Any]:
         """Settings by name."""

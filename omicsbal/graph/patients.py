@@ -37,6 +37,11 @@ class PatientGraph(nn.Module):
         for name in (*(f"x_{i}" for i in range(len(modalities))), *PatientGraph.__annotations__):
             self.register_buffer(name, state[name])
 
+    @property
+    def size(self) -> int:
+        """Number of anchors, a."""
+        return self.have.shape[1]
+
     def anchors(self, modality: str) -> Tensor:
         """Values (a, d_m) of the anchors, zero where they lack the modality."""
         return self.get_buffer(f"x_{self.place[modality]}")
@@ -87,18 +92,3 @@ class PatientGraph(nn.Module):
         index, weight = links
         weight = weight * self.have[self.place[modality]][index]
         return index, weight / weight.sum(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
-
-    def serving(self, scored: Tensor) -> "PatientGraph":
-        """The same graphs for other members, each trained on rows that one of them was fused on.
-
-        Raises
-        ------
-        KeyError
-            A member was trained on other rows.
-        """
-        transductive = len(self.inside) == 1 and bool(self.inside.all())
-        known = {row.tobytes(): g for g, row in enumerate(self.inside.cpu().numpy())}
-        rows = scored.bool().cpu().numpy()
-        graph_of = [0 if transductive else known[row.tobytes()] for row in rows]
-        state = {**self.state_dict(), "graph_of": torch.tensor(graph_of, device=self.graph_of.device)}
-        return PatientGraph(list(self.place), state)

@@ -11,6 +11,7 @@ from omicsbal._store import frame_from_json, frame_to_json, read_folder, write_f
 from omicsbal._validate import check_choice, problem
 from omicsbal.balance import STRATEGIES, name_of
 from omicsbal.config import NetConfig
+from omicsbal.graph.patients import PatientGraph
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.pp.recipes import RECIPES
 from omicsbal.pp.sources import Source
@@ -130,8 +131,11 @@ def _predictor(facts: Mapping[str, Any], sources: Mapping[str, Source], arrays: 
     members = Members(parts["folds"][""], facts["n_full"])
     sizes = {m: s.recipe.n_out for m, s in sources.items()}
     config = NetConfig(**facts["params"]["net"])
-    net = MultiOmicsNet(sizes, outcome.task.n_out, members=members.total, config=config, generator=torch.Generator())
-    net.load_state_dict({k: torch.from_numpy(v) for k, v in parts["net"].items()})
+    tensors = {k: torch.from_numpy(v) for k, v in parts["net"].items()}
+    links = {k.removeprefix("graph."): v for k, v in tensors.items() if k.startswith("graph.")}
+    graph = PatientGraph(list(sizes), links) if links else None
+    net = MultiOmicsNet(sizes, outcome.task.n_out, members=members.total, config=config, generator=torch.Generator(), graph=graph)
+    net.load_state_dict(tensors)
     named = facts["strategy"]
     strategy = STRATEGIES[check_choice("strategy", named["name"], STRATEGIES)](**named["settings"])
     memory = {k: torch.from_numpy(v) for k, v in parts.get("strategy", {}).items()}

@@ -1,6 +1,7 @@
 """The main verb: from raw MuData to a cross-fitted model and out-of-fold results."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +41,7 @@ def fit(
     n_folds: int | None = None,
     rare: Literal["drop", "merge", "fewer_folds", "error"] = "drop",
     experts: bool = True,
+    encoder: str | None = None,
     net: NetConfig | None = None,
     config: FitConfig | None = None,
     checkpoint: Path | str | None = None,
@@ -77,6 +79,10 @@ def fit(
     experts
         Fit linear models beside the net. They cost little, and the pool falls back on them where the net does not earn its
         weight.
+    encoder
+        "mlp", each row by itself, or "graph", for cohorts of up to 5,000 rows: each row also sees its neighbours in a similarity
+        network fused from all modalities. None: as `net` says, where its form is chosen too. A graph model is saved with the
+        features of its training rows.
     net, config
         Shape of the net, settings of the loop; None: the defaults of `NetConfig` and `FitConfig`.
     checkpoint
@@ -128,6 +134,7 @@ def fit(
     names = list(mdata.mod) if modalities is None else list(dict.fromkeys(modalities))
     check_head_names(names)
     balancer, net, config, where = fresh(strategy), net or NetConfig(), config or FitConfig(), pick_device(device)
+    net = net if encoder is None else replace(net, encoder=encoder)
     design = make_design(
         mdata,
         label_key=label_key,
@@ -157,12 +164,14 @@ def fit(
     sources, everything = read_blocks(mdata, Options(recipe, use_rep, layer, names), design, where)
     data = subset(everything, np.flatnonzero(design.training))
     facts = params | {"folds": design.folds.tolist(), "versions": versions(), "device": str(where)}
-    keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(data, facts))
+    seen = everything if net.encoder == "graph" else data  # a graph may hold rows without a label
+    keeper = None if checkpoint is None else Checkpoint(checkpoint, fingerprint(seen, facts))
     bar, report = progress_bar(f"fit {label_key}", wanted=progress)
     try:
         fitted = fit_predictor(
             data, design.folds, design.outcome, balancer, net=net, config=config, random_state=random_state,
             experts=experts, checkpoint=keeper, progress=report,
+            unlabelled=subset(everything, np.flatnonzero(~design.training)),
         )  # fmt: skip
     finally:
         bar.close()

@@ -55,8 +55,9 @@ def write_fit(mdata: "MuData", model: FittedModel, fitted: Fit, design: Design, 
         embeddings[name][training] = z
     if len(rest):
         others = subset(everything, rest)
-        prediction[rest] = fitted.predictor.predict(others)
-        for name, z in fitted.predictor.embed(others).items():
+        index = fitted.predictor.unlabelled(len(rest))
+        prediction[rest] = fitted.predictor.predict(others, index=index)
+        for name, z in fitted.predictor.embed(others, index=index).items():
             embeddings[name][rest] = z
     folds = np.full(mdata.n_obs, -1, dtype=np.int64)
     folds[training] = design.folds

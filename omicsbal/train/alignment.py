@@ -9,7 +9,7 @@ from torch import Tensor
 from omicsbal._types import FUSED, Arrays, Outputs
 from omicsbal.balance._base import Strategy
 from omicsbal.nn.net import MultiOmicsNet
-from omicsbal.train.forward import all_members
+from omicsbal.train.forward import everyone
 from omicsbal.train.members import Members
 
 
@@ -53,7 +53,7 @@ def align(net: MultiOmicsNet, strategy: Strategy, data: Arrays, members: Members
     shared[shared.sum(1) == 0] = 1.0
     sums: dict[str, list[Tensor]] = {}
     start = 0
-    for outputs in all_members(net, strategy, data):
+    for outputs in everyone(net, strategy, data):
         stop = start + outputs.joint.shape[1]
         for name, z in spaces(outputs).items():
             here = torch.ones_like(data.y[start:stop], dtype=torch.bool) if name == FUSED else data.present[name][start:stop]

@@ -11,7 +11,7 @@ from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.train.alignment import align, spaces
 from omicsbal.train.experts import fit_experts
-from omicsbal.train.forward import all_members, head_arrays, out_of_fold
+from omicsbal.train.forward import everyone, head_arrays, out_of_fold
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.pooling import Pooler, Raw
 from omicsbal.train.predictor import Pattern, Predictor
@@ -43,6 +43,7 @@ def fit_predictor(
     checkpoint: Any = None,
     progress: Callable[..., None] | None = None,
     references: References | None = None,
+    unlabelled: Arrays | None = None,
 ) -> Fit:
     """Fit everything on training rows.
 
@@ -66,10 +67,12 @@ def fit_predictor(
         See `omicsbal.train.trainer.train`.
     references
         Of an earlier fit of the same rows, folds and members, to save their training; None: made where the strategy needs them.
+    unlabelled
+        Rows without a label, which a transductive graph takes in.
     """
     y = data.y.cpu().numpy()
     present = {m: p.cpu().numpy() for m, p in data.present.items()}
-    stages = Stages(data, folds, outcome, net, config, random_state, checkpoint, progress, references)
+    stages = Stages(data, folds, outcome, net, config, random_state, checkpoint, progress, references, unlabelled)
     module, members, run = stages.all(strategy)
     trained = strategy.heads(list(data.x))
     blocks = {m: x.cpu().numpy() for m, x in data.x.items()}
@@ -80,11 +83,13 @@ def fit_predictor(
         raw = head_arrays(out_of_fold(module, strategy, data, members, only=only), heads)
         return {head: outcome.link(v[0]) for head, v in raw.items()}
 
-    whole = seen(trained) | held_out  # of these only the fused head depends on what else is visible
+    whole = seen(trained) | held_out
+    # what else is visible matters to the fused head and, on a graph, to whose neighbours a row looks at
+    sensitive = {FUSED} if module.graph is None else set(trained)
 
     def raw_for(pattern: Pattern) -> Raw:
         able = predictor.able(pattern)
-        return {h: whole[h] for h in able if h != FUSED} | seen([h for h in able if h == FUSED], pattern)
+        return {h: whole[h] for h in able if h not in sensitive} | seen([h for h in able if h in sensitive], pattern)
 
     pooler = Pooler(predictor, raw_for, y, present, folds)
     predictions = pooler.cross_fitted()
@@ -100,7 +105,7 @@ def held_out_embeddings(predictor: Predictor, data: Arrays) -> dict[str, np.ndar
     folds = predictor.members.folds
     found: dict[str, np.ndarray] = {}
     start = 0
-    for outputs in all_members(predictor.net, predictor.strategy, data):
+    for outputs in everyone(predictor.net, predictor.strategy, data):
         stop = start + outputs.joint.shape[1]
         rows = np.arange(stop - start)
         for name, z in spaces(outputs).items():

@@ -27,9 +27,11 @@ def with_fusion(strategy: Strategy, outputs: Outputs, present: dict[str, Tensor]
     return Outputs(outputs.z, mean_over_present(outputs.z, present), outputs.fused if fused is None else fused, outputs.unimodal)
 
 
-def outputs_of(net: MultiOmicsNet, strategy: Strategy, x: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Outputs:
-    """One pass."""
-    return with_fusion(strategy, net(x, present), dict(present))
+def outputs_of(
+    net: MultiOmicsNet, strategy: Strategy, x: Mapping[str, Tensor], present: Mapping[str, Tensor], index: Tensor | None = None
+) -> Outputs:
+    """One pass; `index` as in `MultiOmicsNet.encode`."""
+    return with_fusion(strategy, net(x, present, index), dict(present))
 
 
 def _visible(data: Arrays, only: frozenset[str] | None) -> dict[str, Tensor]:
@@ -51,7 +53,7 @@ def out_of_fold(
     rows = torch.from_numpy(np.concatenate([table, extra])).to(data.y.device)
     present = _visible(data, only)
     parts = [
-        outputs_of(net, strategy, {m: v[r] for m, v in data.x.items()}, {m: p[r] for m, p in present.items()})
+        outputs_of(net, strategy, {m: v[r] for m, v in data.x.items()}, {m: p[r] for m, p in present.items()}, r)
         for r in rows.split(CHUNK, dim=1)
     ]
     source, target = torch.from_numpy(valid).to(rows.device), torch.from_numpy(table[valid]).to(rows.device)
@@ -69,13 +71,29 @@ def out_of_fold(
 
 
 @torch.no_grad()
-def all_members(net: MultiOmicsNet, strategy: Strategy, data: Arrays, *, only: frozenset[str] | None = None) -> Iterator[Outputs]:
-    """Outputs of every member, chunk by chunk of the rows, so that no more than one chunk need be held."""
+def all_members(
+    net: MultiOmicsNet,
+    strategy: Strategy,
+    data: Arrays,
+    *,
+    only: frozenset[str] | None = None,
+    index: Tensor | None = None,
+) -> Iterator[Outputs]:
+    """Outputs of every member, chunk by chunk of the rows, so that no more than one chunk need be held.
+
+    `index` says which rows of the net's graph these are; None: new ones. Nets without a graph do not ask.
+    """
     net.eval()
     present = _visible(data, only)
     for start in range(0, max(len(data), 1), CHUNK):
         here = slice(start, start + CHUNK)
-        yield outputs_of(net, strategy, {m: v[here] for m, v in data.x.items()}, {m: p[here] for m, p in present.items()})
+        x, seen = {m: v[here] for m, v in data.x.items()}, {m: p[here] for m, p in present.items()}
+        yield outputs_of(net, strategy, x, seen, None if index is None else index[here])
+
+
+def everyone(net: MultiOmicsNet, strategy: Strategy, data: Arrays) -> Iterator[Outputs]:
+    """`all_members` of the training rows themselves."""
+    return all_members(net, strategy, data, index=torch.arange(len(data), device=data.y.device))
 
 
 def head_arrays(outputs: Outputs, heads: list[str]) -> dict[str, np.ndarray]:

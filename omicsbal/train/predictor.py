@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from omicsbal._types import FUSED, Arrays
 from omicsbal._validate import check_choice
@@ -81,11 +82,17 @@ class Predictor:
         heads = {m: m if m in self.trained else f"{self.outcome.expert_prefix}:{m}" for m in self.modalities if m in pattern}
         return [h for h in heads.values() if h in self.trained or h in self.experts]
 
-    def raw_heads(self, data: Arrays, pattern: Pattern) -> dict[str, np.ndarray]:
+    def unlabelled(self, n: int) -> Tensor | None:
+        """Positions of the n rows without a label in the net's graph; None where they take no part in it."""
+        start = len(self.members.folds)
+        known = self.net.graph is not None and self.net.graph.size > start
+        return torch.arange(start, start + n, device=next(self.net.parameters()).device) if known else None
+
+    def raw_heads(self, data: Arrays, pattern: Pattern, index: Tensor | None = None) -> dict[str, np.ndarray]:
         """Uncalibrated predictions ``{head: (n, c)}`` of rows that all have `pattern`, the rest hidden."""
         networks = [h for h in self.able(pattern) if h in self.trained]
         parts: dict[str, list[np.ndarray]] = {h: [] for h in networks}
-        for outputs in all_members(self.net, self.strategy, data, only=pattern):
+        for outputs in all_members(self.net, self.strategy, data, only=pattern, index=index):
             for h, raw in head_arrays(outputs, networks).items():
                 parts[h].append(self.outcome.average(self.outcome.link(raw[self.members.deployed])))
         blocks = {m: data.x[m].cpu().numpy() for m in pattern}
@@ -104,13 +111,14 @@ class Predictor:
             return self.outcome.product(np.stack([soft[h] for h in speakers])) if speakers else None
         return soft.get(head)
 
-    def predict(self, data: Arrays, *, head: str = POOL) -> np.ndarray:
-        """Predictions (n, c); NaN where the head cannot speak for what a row has."""
+    def predict(self, data: Arrays, *, head: str = POOL, index: Tensor | None = None) -> np.ndarray:
+        """Predictions (n, c); NaN where the head cannot speak for what a row has. `index`: rows of the net's graph; None: new."""
         check_choice("head", head, self.head_names)
         result = np.full((len(data), self.outcome.task.n_out), np.nan)
         for pattern, rows in row_patterns({m: p.cpu().numpy() for m, p in data.present.items()}).items():
             part = subset(data, rows)
-            values = self.combine(head, self.raw_heads(part, pattern), pattern) if self.able(pattern) else None
+            place = None if index is None else index[torch.from_numpy(rows).to(index.device)]
+            values = self.combine(head, self.raw_heads(part, pattern, place), pattern) if self.able(pattern) else None
             if values is not None:
                 result[rows] = values
         return result
@@ -123,11 +131,14 @@ class Predictor:
                 result[rows] = self.pools[pattern].error if pattern in self.pools else 1.0
         return result
 
-    def embed(self, data: Arrays) -> dict[str, np.ndarray]:
-        """Embeddings ``{"fused" or m: (n, k) float32}`` of new rows by the reference member; NaN where nothing is present."""
+    def embed(self, data: Arrays, *, index: Tensor | None = None) -> dict[str, np.ndarray]:
+        """Embeddings ``{"fused" or m: (n, k) float32}`` by the reference member; NaN where nothing is present.
+
+        `index`: rows of the net's graph; None: new ones.
+        """
         which = slice(self.members.reference, self.members.reference + 1)
         parts: dict[str, list[np.ndarray]] = {}
-        for outputs in all_members(self.net, self.strategy, data):
+        for outputs in all_members(self.net, self.strategy, data, index=index):
             for name, z in spaces(outputs).items():
                 parts.setdefault(name, []).append(self.alignment.move(name, z[which].cpu().numpy(), which)[0])
         here = {m: p.cpu().numpy() for m, p in data.present.items()}

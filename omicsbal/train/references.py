@@ -9,7 +9,7 @@ from omicsbal._validate import problem
 from omicsbal.balance._base import Strategy
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.train.alignment import rigid_motion
-from omicsbal.train.forward import all_members
+from omicsbal.train.forward import everyone
 from omicsbal.train.intervals import half_width
 from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
@@ -38,7 +38,7 @@ def check_folds(n_folds: int) -> None:
 
 def whole(net: MultiOmicsNet, strategy: Strategy, data: Arrays) -> dict[str, tuple[Tensor, Tensor]]:
     """``{m: (outputs (K, n, c), embeddings (K, n, k))}`` of every member on every row."""
-    parts: list[Outputs] = list(all_members(net, strategy, data))
+    parts: list[Outputs] = list(everyone(net, strategy, data))
     return {m: (torch.cat([p.unimodal[m] for p in parts], 1), torch.cat([p.z[m] for p in parts], 1)) for m in net.modalities}
 
 

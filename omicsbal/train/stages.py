@@ -11,9 +11,11 @@ from omicsbal._keys import KD_GATE, REFERENCES
 from omicsbal._types import Arrays, Outputs, References
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
+from omicsbal.graph.patients import PatientGraph
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.objectives.supervised import supervised_terms
 from omicsbal.train.forward import head_arrays, out_of_fold
+from omicsbal.train.graphs import batches_for, member_graph
 from omicsbal.train.intervals import paired_gain
 from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
@@ -51,6 +53,8 @@ class Stages:
         See `omicsbal.train.fitting.fit_predictor`.
     references
         Of an earlier stage 0 on the same data, folds and members; None: made when they are asked for.
+    unlabelled
+        Rows that a transductive graph takes in.
     """
 
     data: Arrays
@@ -62,12 +66,15 @@ class Stages:
     checkpoint: Any = None
     progress: Callable[..., None] | None = None
     references: References | None = None
+    unlabelled: Arrays | None = None
     history: Records = field(default_factory=list)
     tables: dict[str, Records] = field(default_factory=dict)
     planned: int = 1  # stages that are certain to come, for the progress bar
     finished: int = 0
+    graph: PatientGraph | None = None  # of the latest net
 
     def __post_init__(self) -> None:
+        self.config = batches_for(self.net, self.config, len(self.data))
         self.y = self.data.y.cpu().numpy()
         self.present = {m: p.cpu().numpy() for m, p in self.data.present.items()}
 
@@ -75,7 +82,10 @@ class Stages:
         """Freshly drawn from the seed, on the data's device, and the generator that goes on from there."""
         generator, device = torch.Generator().manual_seed(self.random_state), self.data.y.device
         sizes = {m: x.shape[1] for m, x in self.data.x.items()}
-        module = MultiOmicsNet(sizes, self.outcome.task.n_out, members=members.total, config=self.net, generator=generator)
+        self.graph = member_graph(self.data, members, self.net, unlabelled=self.unlabelled, known=self.graph)
+        module = MultiOmicsNet(
+            sizes, self.outcome.task.n_out, members=members.total, config=self.net, generator=generator, graph=self.graph
+        )
         module.to(device)
         if device.type != "cpu":  # weights are drawn on the CPU, the rest where the data are
             generator = torch.Generator(device=device).manual_seed(self.random_state)

@@ -73,7 +73,7 @@ def step(run: Run, state: FitState, batch: Batch, terms: Mapping[str, Term]) -> 
     """All optimiser steps of one batch; returns the last value of each loss, (K,)."""
     seen: dict[str, Tensor] = {}
     for names in run.strategy.passes(state, list(terms)):
-        z, visible = run.strategy.features(state, run.net.encode(batch.x, batch.present), batch)
+        z, visible = run.strategy.features(state, run.net.encode(batch.x, batch.present, batch.index), batch)
         outputs = with_fusion(run.strategy, run.net.decode(z, visible), visible)
         losses = {name: terms[name](outputs, batch)[0] for name in names}
         losses |= {name: mean for name, (mean, _) in run.strategy.terms(state, outputs, batch).items()}
