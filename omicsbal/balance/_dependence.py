@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from omicsbal._types import FitState
 from omicsbal.mi.chance import null_distribution
 from omicsbal.mi.gate import label_facing
 from omicsbal.mi.gaussian import copula_mi
@@ -51,3 +52,12 @@ def mean_dependence(told: Mapping[str, Tensor], present: Mapping[str, Tensor], f
             found[other].append(value)
     means = [float(np.mean(v)) if v else (0.0 if len(names) == 1 else np.nan) for v in found.values()]
     return torch.tensor(means, dtype=torch.float32, device=folds.device)
+
+
+def newest_signals(state: FitState) -> tuple[Tensor, Tensor] | None:
+    """Out-of-fold metric and dependence (M,) of the modalities, where an evaluation has just been made; NaN where not known."""
+    if state.held_out is None or state.folds is None:
+        return None
+    told = {m: state.task.standard(state.held_out.unimodal[m][0]) for m in state.data.x}
+    metric = torch.tensor([state.oof.get(f"oof_{state.metric}:{m}", torch.nan) for m in told], device=state.folds.device)
+    return metric, mean_dependence(told, state.data.present, state.folds)

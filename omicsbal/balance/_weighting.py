@@ -28,7 +28,7 @@ def balanced(kappa: Tensor, dependence: Tensor, *, weighting: str, sharpness: fl
     return len(weight) * weight / weight.sum()
 
 
-def averaged(old: Tensor, new: Tensor, *, memory: float) -> Tensor:
+def averaged(old: Tensor, new: Tensor, memory: float) -> Tensor:
     """Moving average (M,); what one side does not know (NaN) is taken from the other."""
     mixed = memory * old + (1 - memory) * new
     return torch.where(old.isnan(), new, torch.where(new.isnan(), old, mixed))

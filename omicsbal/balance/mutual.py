@@ -6,7 +6,7 @@ from torch import Tensor
 from omicsbal._types import Batch, FitState, Outputs, References
 from omicsbal._validate import check_choice, check_number
 from omicsbal.balance._base import Strategy
-from omicsbal.balance._dependence import mean_dependence
+from omicsbal.balance._dependence import mean_dependence, newest_signals
 from omicsbal.balance._distill import Distill
 from omicsbal.balance._weighting import WEIGHTINGS, averaged, balanced, headroom
 
@@ -21,16 +21,14 @@ class Mutual(Strategy):
     mi_sign
         1: dependent modalities gain weight; -1: complementary ones, with ``1 - i`` in place of i. The paper's sign is not known
         to us.
-    sharpness
-        tau > 0 of the softmax; smaller is sharper.
-    unimodal_weight
-        eta >= 0 of all unimodal losses together, the fused one having 1.
-    warm_up
-        Share of the epochs, in [0, 1], with equal weights.
-    memory
-        Share in [0, 1] of the old value that each new macro-F1 and mutual information is averaged with.
+    sharpness, unimodal_weight
+        tau > 0 of the softmax, smaller is sharper; eta >= 0 of all unimodal losses together, the fused one having 1.
+    warm_up, memory
+        Share of the epochs with equal weights; share of the old value that each new signal is averaged with; both in [0, 1].
     gate, kd_weight, temperature, feature, relation, space
-        Of stage 1, see `Distill`.
+        Of the KD, see `Distill`.
+    kd
+        "first": KD in a stage of its own; "throughout": in the multitask loss, with no stage before it.
 
     Raises
     ------
@@ -46,9 +44,8 @@ class Mutual(Strategy):
     metric is R squared.
 
     Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): that KD comes first, and that macro-F1 and mutual
-    information set the weights of unimodal and fused losses, is theirs; every formula here is our choice, since the paper's were
-    not to be had. Macro-F1 and mutual information come from the out-of-fold predictions of all training rows; one number a
-    modality.
+    information set the weights, is theirs; every formula is our choice, since theirs were not to be had. Macro-F1 and mutual
+    information are one number a modality, from the out-of-fold predictions of all training rows.
 
     Examples
     --------
@@ -67,6 +64,7 @@ class Mutual(Strategy):
         unimodal_weight: float = 1.0,
         warm_up: float = 0.1,
         memory: float = 0.7,
+        kd: str = "first",
         gate: str = "mi",
         kd_weight: float = 0.3,
         temperature: float = 2.0,
@@ -79,31 +77,32 @@ class Mutual(Strategy):
         self.sharpness = check_number("sharpness", sharpness, low=0, open_low=True)
         self.unimodal_weight = check_number("unimodal_weight", unimodal_weight, low=0)
         self.warm_up, self.memory = check_number("warm_up", warm_up, low=0, high=1), check_number("memory", memory, low=0, high=1)
-        first = Distill(gate, kd_weight, temperature, feature, relation, space)
-        self.gate, self.kd_weight, self.temperature, self.space = first.gate, first.weight, first.temperature, first.space
-        self.feature, self.relation, self.references = first.feature, first.relation, first.references
+        self.gate, self.kd_weight, self.temperature, self.space = gate, kd_weight, temperature, space
+        self.feature, self.relation, self.kd = feature, relation, check_choice("kd", kd, ("first", "throughout"))
+        self.teaching = Distill(gate, kd_weight, temperature, feature, relation, space)
+        self.references = self.teaching.references
 
-    def pretraining(self) -> Strategy:
-        return Distill(self.gate, self.kd_weight, self.temperature, self.feature, self.relation, self.space)
+    def pretraining(self) -> Strategy | None:
+        return type(self.teaching)(**self.teaching.settings()) if self.kd == "first" else None
 
     def pilots(self, references: References) -> list[tuple[dict[str, str], Strategy]]:
-        return self.pretraining().pilots(references)
+        return self.teaching.pilots(references)
 
     def setup(self, state: FitState) -> None:
-        missing = torch.full((len(state.data.x),), torch.nan, device=state.scored.device)
-        known = state.references
+        missing, known = torch.full((len(state.data.x),), torch.nan, device=state.scored.device), state.references
         start = missing if known is None else mean_dependence(known.held_out, state.data.present, known.folds)
         self.register_buffer("f1", missing.clone())
         self.register_buffer("dependence", start.clone())
+        if self.kd == "throughout":
+            self.teaching.setup(state)
+            self.tables = self.teaching.tables
 
     def start_epoch(self, state: FitState) -> None:
-        if state.held_out is None or state.folds is None:
-            return
-        told = {m: state.task.standard(state.held_out.unimodal[m][0]) for m in state.data.x}
-        f1 = torch.tensor([state.oof.get(f"oof_{state.metric}:{m}", torch.nan) for m in told], device=self.f1.device)
-        self.f1 = averaged(self.f1, f1, memory=self.memory)
-        found = mean_dependence(told, state.data.present, state.folds)
-        self.dependence = averaged(self.dependence, found, memory=self.memory)
+        if found := newest_signals(state):
+            self.f1, self.dependence = averaged(self.f1, found[0], self.memory), averaged(self.dependence, found[1], self.memory)
+
+    def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+        return self.teaching.terms(state, outputs, batch)
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         kappa, shared = headroom(self.f1, state.chance), self.dependence.nan_to_num(nan=0.0)
@@ -112,6 +111,10 @@ class Mutual(Strategy):
         if state.epoch < self.warm_up * state.n_epochs:
             weight = torch.ones_like(weight)
         for i, m in enumerate(state.data.x):
-            told = {"weight": weight[i], "kappa": kappa[i], "dependence": shared[i]}
-            state.signals |= {f"{name}:{m}": float(value) for name, value in told.items()}
-        return {m: self.unimodal_weight / len(weight) * weight[i] for i, m in enumerate(state.data.x)}
+            state.signals |= {f"weight:{m}": float(weight[i]), f"kappa:{m}": float(kappa[i]), f"dependence:{m}": float(shared[i])}
+        own = {m: self.unimodal_weight / len(weight) * weight[i] for i, m in enumerate(state.data.x)}
+        shares = self.teaching.weights(state, losses, outputs, batch)
+        return own | {name: share * own[name.split(":", 1)[-1]] for name, share in shares.items()}
+
+    def finish(self) -> None:
+        self.teaching.finish()
