@@ -77,6 +77,8 @@ VARIANTS = {  # strategy and settings of the net
     "uniform": (lambda: ob.balance.Uniform(), {}),
     "uniform, twice the steps": (lambda: ob.balance.Uniform(), {}),  # what the stages of the others take
     "static": (lambda: Mutual(weighting="static", gate="never"), {}),
+    "no pretraining": (lambda: Mutual(weighting="static", gate="never", kd="throughout"), {}),
+    "no pretraining + KD": (lambda: Mutual(weighting="static", gate="always", kd="throughout"), {}),
     "static + KD ungated": (lambda: StaticAfter(gate="always"), {}),
     "static + KD gated": (lambda: StaticAfter(gate="mi"), {}),
     "static + KD reversed": (lambda: StaticAfter(Reversed), {}),
@@ -86,6 +88,7 @@ VARIANTS = {  # strategy and settings of the net
     "MI only": (lambda: Mutual(weighting="mi_only"), {}),
     "MI sign flipped": (lambda: Mutual(mi_sign=-1), {}),
     "full": (lambda: Mutual(), {}),
+    "full, KD throughout": (lambda: Mutual(kd="throughout"), {}),
     "full + graph": (lambda: Mutual(), GRAPH),
 }
 
