@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from omicsbal.train.batches import pick, shuffled
@@ -43,3 +44,30 @@ def test_a_batch_carries_its_rows(toy):
     assert all(torch.equal(batch.x[m], x[index]) for m, x in data.x.items())
     assert all(torch.equal(batch.present[m], p[index]) for m, p in data.present.items())
     assert torch.equal(batch.weight, data.weight[index]) and torch.equal(batch.index, index)
+
+
+def test_a_member_for_each_two_folds_trains_on_neither():
+    members = Members(FOLDS, n_full=1, in_pairs=True)
+    assert members.pairs == [(0, 1), (0, 2), (1, 2)] and (members.total, members.n_more, members.reference) == (7, 4, 6)
+    scored = members.scored(torch.device("cpu"))
+    for k, pair in enumerate(members.pairs, start=3):
+        assert [FOLDS[i] for i in range(6) if scored[k, i] == 0] == [f for f in FOLDS if f in pair]
+    assert scored[6].all() and torch.equal(scored[:3], Members(FOLDS, n_full=0).scored(torch.device("cpu")))
+    assert Members(FOLDS, n_full=2).pairs == [] and list(range(7))[members.deployed] == [6]
+
+
+@pytest.mark.parametrize("n_folds", [3, 4, 5])
+def test_a_teacher_has_seen_neither_the_fold_that_it_teaches_nor_the_one_its_student_is_judged_by(n_folds):
+    folds = np.arange(4 * n_folds) % n_folds
+    members = Members(folds, n_full=0, in_pairs=True)
+    scored, table = members.scored(torch.device("cpu")).numpy(), members.teachers(n_folds + 2)
+    assert table.shape == (n_folds + 2, n_folds) and len(members.pairs) == n_folds * (n_folds - 1) // 2
+    for student in range(n_folds + 2):
+        for j in range(n_folds):
+            seen = set(folds[scored[table[student, j]] > 0])
+            if student == j:
+                assert table[student, j] == j, "a fold member is not taught about its own fold"
+            elif student < n_folds:
+                assert seen == set(range(n_folds)) - {student, j} and table[student, j] >= n_folds
+            else:
+                assert table[student, j] == j and seen == set(range(n_folds)) - {j}, "fold members teach those that saw all"
