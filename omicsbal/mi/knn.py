@@ -52,10 +52,10 @@ def ksg(a: ArrayLike, b: ArrayLike, *, k: int = 3) -> float:
     b = matrix("b", b, rows=len(a))
     check_number("k", k, low=1, high=len(a) - 1, integer=True)
     rows = thinned(len(a), MOST)
-    return _ksg(a[rows], b[rows], k)
+    return neighbour_mi(a[rows], b[rows], k)
 
 
-def _ksg(a: np.ndarray, b: np.ndarray, k: int = 3) -> float:
+def neighbour_mi(a: np.ndarray, b: np.ndarray, k: int = 3) -> float:
     """`ksg` of checked rows."""
     joint = np.hstack([a, b])
     radius = np.nextafter(cKDTree(joint).query(joint, k + 1, p=np.inf)[0][:, k], 0)  # just inside the k-th neighbour
