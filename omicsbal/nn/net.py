@@ -11,7 +11,7 @@ from omicsbal.config import NetConfig
 from omicsbal.nn.encoders import Encoder
 from omicsbal.nn.fusion import JointHead, MeanFusion
 from omicsbal.nn.layers import Dropout, MemberLinear
-from omicsbal.nn.rgcn import Graph, GraphEncoder
+from omicsbal.nn.rgcn import Graph, GraphEncoder, reversed_links
 
 
 class MultiOmicsNet(nn.Module):
@@ -93,9 +93,10 @@ class MultiOmicsNet(nn.Module):
         """Embeddings before the mask: links are looked up for training rows that show all they have, else found."""
         known = index is not None and bool(graph.intact(present, index).all())
         links, settled, z = None if known else graph.links(x, present, index), graph.settled(), {}
+        reverse = reversed_links(settled[0], graph.size)
         for m, encoder in zip(self.modalities, self.encoders, strict=True):
-            own = None if links is None else graph.among(m, links)
-            z[m] = cast("GraphEncoder", encoder).on_graph(x[m], graph.anchors(m), graph.among(m, settled), own, index)
+            rows = cast("Tensor", index) if links is None else graph.among(m, links)
+            z[m] = cast("GraphEncoder", encoder).on_graph(x[m], graph.anchors(m), graph.among(m, settled), reverse, rows)
         return z
 
     def decode(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:

@@ -1,15 +1,17 @@
 """The revised graph convolution: the MLP encoder with a term for the neighbours in each hidden layer."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from omicsbal.config import NetConfig
 from omicsbal.nn.encoders import Encoder
 
 Links = tuple[Tensor, Tensor]  # positions among the anchors, int64, and weights, both (K, n, k)
+Reverse = tuple[Tensor | None, Tensor | None]  # (K n k) order of the links by what they lead to; (K a) where each of these begins
 BLOCK = 4  # modules of one hidden layer of the encoder: linear map, norm, activation, dropout
 
 
@@ -36,16 +38,55 @@ class Graph(Protocol):
         """The links with the weight of neighbours without the modality passed on to the others."""
 
 
-def gather(values: Tensor, links: Links) -> Tensor:
-    """Weighted sums (K, n, w) over the links of values (K, a, w); each member has its own links."""
+class _Sums(torch.autograd.Function):
+    """Weighted sums of rows, whose gradient is again one: over the links that lead to each row, in the order of the linking rows.
+
+    That of `embedding_bag` adds in an order that depends on all links, so that links of rows without any part in the loss would
+    change the last digit; it is also several times slower.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor, weight: Tensor, order: Tensor | None, starts: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight, order, starts)
+        return nn.functional.embedding_bag(index, values, per_sample_weights=weight, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        weight, order, starts = ctx.saved_tensors
+        source = order // weight.shape[1]
+        back = nn.functional.embedding_bag(
+            source, gradient.contiguous(), starts, per_sample_weights=weight.flatten()[order], mode="sum"
+        )
+        return back, None, None, None, None
+
+
+def gather(values: Tensor, links: Links, reverse: Reverse | None = None) -> Tensor:
+    """Weighted sums (K, n, w) over the links of values (K, a, w); each member has its own links.
+
+    `reverse` is `reversed_links` of them, to save the sorting of links that are used more than once.
+    """
     index, weight = links
     members, a, width = values.shape
-    offset = torch.arange(members, device=index.device).view(-1, 1, 1) * a
-    flat = (index + offset).flatten(0, 1)
-    bags = nn.functional.embedding_bag(
-        flat, values.reshape(-1, width), per_sample_weights=weight.to(values.dtype).flatten(0, 1), mode="sum"
+    order, starts = reverse or reversed_links(index, a)
+    sums: Tensor = _Sums.apply(
+        values.reshape(-1, width), _flat(index, a).flatten(0, 1), weight.to(values.dtype).flatten(0, 1), order, starts
     )
-    return bags.view(members, -1, width)
+    return sums.view(members, -1, width)
+
+
+def _flat(index: Tensor, a: int) -> Tensor:
+    """Positions (K, n, k) among the a anchors of each member as positions among those of all."""
+    return index + torch.arange(len(index), device=index.device).view(-1, 1, 1) * a
+
+
+def reversed_links(index: Tensor, a: int) -> Reverse:
+    """The links (K, n, k) from the other end, for gradients: see `Reverse`; nothing where none are taken."""
+    if not torch.is_grad_enabled():
+        return None, None
+    flat = _flat(index, a).flatten()
+    arriving = torch.bincount(flat, minlength=len(index) * a)
+    return flat.argsort(stable=True), arriving.cumsum(0) - arriving
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
@@ -92,29 +133,27 @@ class GraphEncoder(Encoder):
         start = depth * BLOCK
         return self.mlp[start + 1 : start + BLOCK](self.mlp[start](h) + around)
 
-    def on_graph(self, x: Tensor, anchors: Tensor, settled: Links, links: Links | None, index: Tensor | None) -> Tensor:
+    def on_graph(self, x: Tensor, anchors: Tensor, settled: Links, reverse: Reverse, rows: Links | Tensor) -> Tensor:
         """Embeddings (K, n, k).
 
         Parameters
         ----------
         x
             Rows (n, d) or (K, n, d).
-        anchors, settled
-            (a, d) rows of the graph and their links (K, a, k).
-        links
-            (K, n, k), of the rows; None: they are the anchors `index`, whose hidden layers serve.
-        index
-            (n,) or (K, n).
+        anchors, settled, reverse
+            (a, d) rows of the graph and their links (K, a, k), from either end.
+        rows
+            Links (K, n, k) of the rows x; or which anchors they are, (n,) or (K, n), whose hidden layers then serve.
         """
-        mesh, rows = anchors * self.tilt, x * self.tilt
-        h, last = rows, len(self.neighbours) - 1
+        mesh, h = anchors * self.tilt, x * self.tilt
+        own, last = h, len(self.neighbours) - 1
         for depth, neighbour in enumerate(self.neighbours):
             message = neighbour(mesh)
-            if links is not None:
-                h = self._hidden(depth, h, gather(message, links))
-            elif depth == last and index is not None:
-                h = self._hidden(depth, pick(mesh, index), gather(message, (pick(settled[0], index), pick(settled[1], index))))
+            if not isinstance(rows, Tensor):
+                h = self._hidden(depth, h, gather(message, rows))
             if depth < last:
-                mesh = self._hidden(depth, mesh, gather(message, settled))
+                mesh = self._hidden(depth, mesh, gather(message, settled, reverse))
+            elif isinstance(rows, Tensor):
+                h = self._hidden(depth, pick(mesh, rows), pick(gather(message, settled, reverse), rows))
         z = self.mlp[-1](h)
-        return z if self.route is None else z + self.route(rows)
+        return z if self.route is None else z + self.route(own)
