@@ -71,7 +71,9 @@ def gate_scatter(pairs: pd.DataFrame, metrics: dict[str, str], path: Path) -> No
     plt.close(fig)
 
 
-def sweep_curves(sweeps: dict[str, pd.DataFrame | None], metrics: dict[str, str], order: list[str], path: Path) -> None:
+def sweep_curves(
+    sweeps: dict[str, pd.DataFrame | None], metrics: dict[str, str], order: list[str], task: str, path: Path
+) -> None:
     """Both sweeps as curves of the fused head: metrics in rows."""
     there = {a: f[f["head"] == FUSED] for a, f in sweeps.items() if f is not None}
     if not there:
@@ -97,6 +99,6 @@ def sweep_curves(sweeps: dict[str, pd.DataFrame | None], metrics: dict[str, str]
             ax.set_ylabel(name, fontsize=9)
             ax.spines[["top", "right"]].set_visible(False)
     axes[0, 0].legend(frameon=False, fontsize=8)
-    fig.suptitle("tcga_brca_cnv_rna_rppa, fused head; corrected 95 % intervals of the mean over folds", fontsize=10)
+    fig.suptitle(f"{task}, fused head; corrected 95 % intervals of the mean over folds", fontsize=10)
     fig.savefig(path, dpi=130)
     plt.close(fig)

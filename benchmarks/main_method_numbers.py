@@ -15,6 +15,7 @@ UNGATED = "static + KD ungated"
 CONTRASTS = {  # what KD brings: (with, without)
     "KD alone": ("KD alone", "unimodal"),
     "KD, then multitask": (UNGATED, STATIC),
+    "KD throughout": ("no pretraining + KD", "no pretraining"),
     "gated": ("static + KD gated", STATIC),
     "shuffled teacher": ("static + KD shuffled", STATIC),
     "reversed": ("static + KD reversed", STATIC),

@@ -31,22 +31,28 @@ from main_method_numbers import (
     taught,
 )
 
+from omicsbal import FitConfig
+
 VARIANTS = {  # in the order of the tables
     "unimodal": "every modality alone; its best one, chosen with hindsight for each metric",
     "concatenation": "one fused head on all embeddings, no unimodal losses (`joint`)",
     "concatenation + graph": "the same, encoders on the fused similarity graph",
     "uniform": "fused and unimodal losses, one weight each",
-    "static": "the multitask loss of `mutual` with equal weights, no KD",
-    "static + KD ungated": "after KD from the best classifier to every weaker modality",
-    "static + KD gated": "after KD where the gate lets it happen",
-    "static + KD reversed": "after KD from the weakest modality to all others",
-    "static + KD shuffled": "after ungated KD whose teachers' rows were exchanged at random",
+    "uniform, twice the steps": "the same, with as many steps as two stages have",
+    "static": "unimodal pretraining, then the multitask loss of `mutual` with equal weights; no KD",
+    "no pretraining": "that multitask loss alone, no KD",
+    "no pretraining + KD": "the same with ungated KD inside it",
+    "static + KD ungated": "static, KD from the best classifier to every weaker modality in the pretraining",
+    "static + KD gated": "static, KD in the pretraining where the gate lets it happen",
+    "static + KD reversed": "static, KD in the pretraining from the weakest modality to all others",
+    "static + KD shuffled": "ungated, with the teachers' rows exchanged at random",
     "KD alone": "every modality alone, the weaker ones with ungated KD; its best one, chosen with hindsight",
-    "F1 only": "gated KD, weights by macro-F1 alone",
-    "MI only": "gated KD, weights by mutual information alone",
-    "MI sign flipped": "gated KD, weights that favour complementary modalities",
-    "full": "`mutual` as it is: gated KD, weights by macro-F1 and mutual information",
-    "full + graph": "the same, encoders on the fused similarity graph",
+    "F1 only": "pretraining with gated KD, then weights by macro-F1 alone",
+    "MI only": "the same, weights by mutual information alone",
+    "MI sign flipped": "the same, weights by macro-F1 that favour complementary modalities",
+    "full": "`mutual` with pretraining: gated KD in it, then weights by macro-F1 and mutual information",
+    "full, KD throughout": "`mutual` with gated KD inside the multitask loss, no pretraining",
+    "full + graph": "full, encoders on the fused similarity graph",
 }
 
 
@@ -89,7 +95,7 @@ def ablation_part(ablation: pd.DataFrame | None, folder: Path) -> list[str]:
         return [NOT_RUN]
     frame = fused(ablation)
     there = set(frame["system"])
-    order = [v for v in VARIANTS if v in there] + sorted(there - set(VARIANTS))
+    order = [v for v in VARIANTS if v in there] + [v for v in dict.fromkeys(frame["system"]) if v not in VARIANTS]
     missing = [v for v in VARIANTS if v not in there]
     even = shared_folds(frame)
     folds = frame.groupby(["data", "system"]).size().unstack(fill_value=0)[order]
@@ -197,28 +203,47 @@ def sweep_part(frame: pd.DataFrame | None, what: str) -> list[str]:
     return parts
 
 
-ABOUT = (
-    "Made by `python benchmarks/main_method.py {ablation,gates,noise,rows,report}`. Tasks and folds of ../shared/measure: five "
-    "folds, repeated twice up to 2,000 rows. One seed; half the default number of optimiser steps (`CONFIG` of "
-    "main_method.py); all variants share folds, recipes, unimodal references and steps. Scores are of rows that no part of the "
-    "fit has seen. Intervals and p are over the folds of one data set, corrected for the training rows that folds share "
-    "(Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): they say nothing of other seeds or data sets. The mean over tasks "
-    "takes the tasks as fixed. No p is adjusted for the number of comparisons. CPU, one thread."
-)
+def about(config: FitConfig) -> str:
+    """What all sections have in common."""
+    usual = FitConfig()
+    return (
+        "Made by `python benchmarks/main_method.py {ablation,gates,noise,rows,report}`. Tasks and folds of ../shared/measure: "
+        "five folds, repeated twice up to 2,000 rows. One seed. A stage has about "
+        f"{config.max_steps} optimiser steps (default {usual.max_steps}) and {config.n_members} members that saw all training "
+        f"rows (default {usual.n_members}); `static` and what builds on it have two stages. All share folds, recipes and "
+        "unimodal references. Scores are of rows that no part of the fit has seen. Intervals and p are over the folds of one "
+        "data set, corrected for the training rows that folds share (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): they "
+        "say nothing of other seeds or data sets. The mean over tasks takes the tasks as fixed. No p is adjusted for the number "
+        "of comparisons. CPU, one thread."
+    )
+
+
+def with_unchanged(frame: pd.DataFrame | None, ablation: pd.DataFrame | None, task: str, level: float) -> pd.DataFrame | None:
+    """A sweep with its unchanged case, which stands in the ablation."""
+    if frame is None or ablation is None:
+        return frame
+    same = ablation[(ablation["data"] == task) & ablation["variant"].isin(set(frame["variant"]))].assign(level=level)
+    both = pd.concat([frame, same[frame.columns]], ignore_index=True)
+    return both.drop_duplicates(["level", "fold", "variant", "head"])
 
 
 def report(folder: Path) -> None:
     """Write main_method.md and its figures from whatever lines there are."""
+    from main_method import CONFIG, SWEEP  # here, since main_method imports this file
+
     ablation, gates = read(folder, "ablation"), read(folder, "gates")
-    sweeps = {a: read(folder, a) for a in ("noise", "rows")}
-    sweep_curves(sweeps, METRICS, list(VARIANTS), folder / "main_method_sweeps.png")
-    mixed = "Level: share of noise in the RNA of tcga_brca_cnv_rna_rppa, in training and held-out rows; 1 is noise alone."
+    unchanged = {"noise": 0.0, "rows": 1.0}
+    sweeps = {a: with_unchanged(read(folder, a), ablation, SWEEP, level) for a, level in unchanged.items()}
+    sweep_curves(sweeps, METRICS, list(VARIANTS), SWEEP, folder / "main_method_sweeps.png")
+    mixed = (
+        f"Level: share of noise in the RNA of {SWEEP}, in training and held-out rows; 1 is noise alone, 0 the ablation's fits."
+    )
     share = (
-        "Level: share of the training rows of tcga_brca_cnv_rna_rppa, every class with six at least. The correction is that of "
-        "the whole folds (1/4), since subsamples share fewer rows than folds do."
+        f"Level: share of the training rows of {SWEEP}, every class with six at least; 1 is the ablation's fits. The correction "
+        "is that of whole folds (1/4), since subsamples share fewer rows than folds do."
     )
     parts = [
-        "# The main method against its parts", ABOUT,
+        "# The main method against its parts", about(CONFIG),
         "## 1. Ablation", *ablation_part(ablation, folder),
         "## 2. What KD brings to a student", *kd_part(ablation),
         "## 3. The gate as a predictor", *gates_part(gates, folder),
