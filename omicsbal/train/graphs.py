@@ -10,6 +10,8 @@ from omicsbal.graph.build import fused_graph
 from omicsbal.graph.patients import PatientGraph
 from omicsbal.train.members import Members
 
+EPOCHS = 150  # of one full batch each, as in MoGCN (doi:10.3389/fgene.2022.806842); of 800, too, an epoch below 100 was chosen
+
 
 def member_graph(
     data: Arrays, members: Members, net: NetConfig, *, unlabelled: Arrays | None = None, known: PatientGraph | None = None
@@ -28,6 +30,8 @@ def member_graph(
     return fused_graph(x, present, scored, k=net.graph_neighbours, form=net.graph_form, known=known)
 
 
-def batches_for(net: NetConfig, config: FitConfig, n_rows: int) -> FitConfig:
-    """The settings of the loop: on a graph each step computes all rows anyway, so they are the batch unless its size is given."""
-    return replace(config, batch_size=n_rows) if net.encoder == "graph" and config.batch_size is None else config
+def schedule_for(net: NetConfig, config: FitConfig, n_rows: int) -> FitConfig:
+    """The settings of the loop. On a graph each step computes all rows anyway, so they are the batch unless its size is given."""
+    if net.encoder != "graph" or config.batch_size is not None:
+        return config
+    return replace(config, batch_size=n_rows, max_epochs=config.max_epochs or min(EPOCHS, config.max_steps))

@@ -1,7 +1,7 @@
 """The stages of a fit: references, short pilots, pretraining, and the training proper, each a call of the same loop."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from omicsbal.graph.patients import PatientGraph
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.objectives.supervised import supervised_terms
 from omicsbal.train.forward import head_arrays, out_of_fold
-from omicsbal.train.graphs import batches_for, member_graph
+from omicsbal.train.graphs import member_graph, schedule_for
 from omicsbal.train.intervals import paired_gain
 from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
@@ -74,7 +74,7 @@ class Stages:
     graph: PatientGraph | None = None  # of the latest net
 
     def __post_init__(self) -> None:
-        self.config = batches_for(self.net, self.config, len(self.data))
+        self.config = schedule_for(self.net, self.config, len(self.data))
         self.y = self.data.y.cpu().numpy()
         self.present = {m: p.cpu().numpy() for m, p in self.data.present.items()}
 
@@ -158,7 +158,7 @@ class Stages:
         first = strategy.pretraining()
         self.planned = 1 + (first is not None) + (strategy.references and self.references is None)
         if strategy.references:
-            self.references = self.references or self.make_references()
+            self.references = replace(self.references or self.make_references(), pilots={})  # those of another fit are its own
             rounds = strategy.pilots(self.references)
             if rounds:
                 self.planned += 1 + len(rounds)

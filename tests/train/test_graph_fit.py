@@ -13,7 +13,7 @@ from omicsbal.balance import fresh
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.train.fitting import fit_predictor
 from omicsbal.train.forward import all_members, everyone, out_of_fold
-from omicsbal.train.graphs import batches_for, member_graph
+from omicsbal.train.graphs import member_graph, schedule_for
 from omicsbal.train.members import Members
 from omicsbal.train.predictor import POOL, PRODUCT, subset
 from omicsbal.train.stages import Stages
@@ -166,10 +166,12 @@ def test_a_strategy_with_stages_runs_on_one_graph_after_the_other(toy):
     assert before.inside.shape[0] == 6 and stages.graph.inside.shape[0] == 4
 
 
-def test_a_batch_is_all_rows_unless_told_otherwise():
-    assert batches_for(GRAPH, FitConfig(), 77).schedule(77) == (77, 800)
-    assert batches_for(GRAPH, FitConfig(batch_size=10), 77).batch_size == 10
-    assert batches_for(NetConfig(), FitConfig(), 77).batch_size is None
+def test_a_batch_is_all_rows_and_there_are_fewer_steps_unless_told_otherwise():
+    assert schedule_for(GRAPH, FitConfig(), 77).schedule(77) == (77, 150)
+    assert schedule_for(GRAPH, FitConfig(max_epochs=9), 77).schedule(77) == (77, 9)
+    assert schedule_for(GRAPH, FitConfig(max_steps=40), 77).schedule(77) == (77, 40)
+    assert schedule_for(GRAPH, FitConfig(batch_size=10), 77) == FitConfig(batch_size=10)
+    assert schedule_for(NetConfig(), FitConfig(), 77) == FitConfig()
 
 
 def test_one_seed_one_fit(toy):
