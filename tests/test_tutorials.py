@@ -1,16 +1,18 @@
 """The tutorials run from top to bottom, on real data where they are at hand, and on the simulation where they are not."""
 
+import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-TUTORIALS = sorted((Path(__file__).resolve().parent.parent / "tutorials").glob("*.ipynb"))
-QUICK = {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 1000, 12"}  # as written, but for the length of the training
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-
-NO_FILE = {'ob.datasets.load("cite_pbmc10k")': "open('/nowhere/cite_pbmc10k.h5mu')"}
+FOLDER = Path(__file__).resolve().parent.parent / "tutorials"
 
 
 def execute(path: Path, folder: Path, changes: dict[str, str], *, times: int | None = 1):
@@ -42,31 +44,103 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def check(notebook) -> None:
+def text_of(notebook) -> str:
+    return "\n".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in outputs(notebook))
+
+
+def check_quickstart(notebook) -> None:
     assert images(notebook) == 6, "pattern, scores, confusion, history, calibration, embedding"
-    text = "".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in outputs(notebook))
+    text = text_of(notebook)
     assert "FittedModel of 'cell_type'" in text
-    said = [out["text"] for out in outputs(notebook) if out.get("name") == "stderr"]
-    assert all("OmicsbalWarning" in line for line in said), "of warnings, only our own"  # what became of rare classes
-    assert all("site-packages" not in line for line in said), "a warning points to the reader's line"
     (accuracy,) = re.findall(r"^all\s+([\d.]+)\s+[\d.]+$", text, re.MULTILINE)
     assert float(accuracy) > 0.5
 
 
+NUMBER = r"([+-]?\d+\.\d+)"
+
+
+def check_balance(notebook) -> None:
+    """Every sentence that a cell computes agrees with the numbers that stand beside it."""
+    assert images(notebook) == 4, "gate, history, scores, gate with trials"
+    text = text_of(notebook)
+    assert "strategy 'mutual'" in text and "The same folds: True" in text
+
+    strong, weak = map(float, re.search(rf"Macro-F1 alone: \S+ {NUMBER}, \S+ {NUMBER}", text).groups())
+    assert strong > weak + 0.02, "the roles that the text gives them; 0.02 is the gate's margin"
+    gap, low, high = map(float, re.search(rf"Gap, .*: {NUMBER} nats \(90% interval {NUMBER} to {NUMBER}\)", text).groups())
+    assert low < gap < high
+    (decision,) = re.findall(r"Decision: (\w+), that is", text)
+    if min(abs(low), abs(high)) > 0.005:  # printed to two digits
+        assert decision == ("pass" if low > 0 else "fail" if high < 0 else "uncertain")
+
+    most, least = map(float, re.search(rf"most weight \w+, {NUMBER}; least \w+, {NUMBER}", text).groups())
+    assert least <= 1 <= most, "weights have mean 1"
+    (a, b) = map(float, re.search(rf"the mean weights were {NUMBER} to {NUMBER}\.", text).groups())
+    assert abs(b - a - 0.1) < 0.015 or ("nearly equal weights" in text) == (b - a < 0.1)  # the cell saw more digits
+
+    rows = re.findall(rf"^\d +(\w+) +(joint|uniform|unimodal) +{NUMBER} +{NUMBER} +{NUMBER}$", text, re.MULTILINE)
+    (clear,) = re.findall(r"^(\d) of 4 differences can be told from 0", text, re.MULTILINE)
+    ends = [(float(low), float(high)) for *_, low, high in rows]
+    assert len(ends) == 4
+    few, many = (sum(low > edge or high < -edge for low, high in ends) for edge in (0.0005, -0.0005))  # printed to three digits
+    assert few <= int(clear) <= many
+
+    steps = re.findall(rf"changed by {NUMBER} .*\n  alone {NUMBER}, after teaching {NUMBER}", text)
+    assert steps or "The gate let nobody teach." in text
+    assert all(abs(float(before) + float(gain) - float(after)) < 0.002 for gain, before, after in steps)
+    assert decision not in ("pass", "uncertain") or steps, "who may be taught is taught"
+    assert "ob.balance.Distill(teachers={" in text
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """How a notebook is run in tests, and what has to come out."""
+
+    quick: dict[str, str]  # as written, but for the length of the training
+    no_file: dict[str, str]
+    check: "Callable"
+
+
+TUTORIALS = {
+    "01_quickstart": Tutorial(
+        {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 1000, 12"},
+        {'ob.datasets.load("cite_pbmc10k")': "open('/nowhere/cite_pbmc10k.h5mu')"},
+        check_quickstart,
+    ),
+    "02_balance_and_distil": Tutorial(
+        {"MAX_EPOCHS = 60": "MAX_EPOCHS = 4"},
+        {'ob.datasets.load("tcga_brca_5omics")': "open('/nowhere/tcga_brca_5omics.h5mu')"},
+        check_balance,
+    ),
+}
+
+
+def path_of(name: str) -> Path:
+    return FOLDER / f"{name}.ipynb"
+
+
+def check_warnings(notebook) -> None:
+    said = [out["text"] for out in outputs(notebook) if out.get("name") == "stderr"]
+    assert all("OmicsbalWarning" in line for line in said), "of warnings, only our own"  # what became of rare classes
+    assert all("site-packages" not in line for line in said), "a warning points to the reader's line"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_on_real_data(repository, data_dir, elsewhere, monkeypatch, path):
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_on_real_data(repository, data_dir, elsewhere, monkeypatch, name):
     monkeypatch.setenv("OMICSBAL_DATA", str(data_dir))
-    notebook = execute(path, elsewhere, QUICK)
-    check(notebook)
+    notebook = execute(path_of(name), elsewhere, TUTORIALS[name].quick)
+    check_warnings(notebook)
+    TUTORIALS[name].check(notebook)
     assert "Simulated data instead" not in str(outputs(notebook))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_on_the_simulation(repository, elsewhere, path):
-    notebook = execute(path, elsewhere, QUICK | NO_FILE)
-    check(notebook)
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_on_the_simulation(repository, elsewhere, name):
+    notebook = execute(path_of(name), elsewhere, TUTORIALS[name].quick | TUTORIALS[name].no_file)
+    check_warnings(notebook)
+    TUTORIALS[name].check(notebook)
     assert "Simulated data instead" in str(outputs(notebook))
 
 
@@ -82,15 +156,24 @@ def test_quickstart_on_other_data(repository, data_dir, elsewhere, monkeypatch, 
     changes = {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 300, 2", "cite_pbmc10k": name}
     if label != "cell_type":
         changes["cell_type"] = label
-    notebook = execute(TUTORIALS[0], elsewhere, changes, times=None)
+    notebook = execute(path_of("01_quickstart"), elsewhere, changes, times=None)
     assert images(notebook) == 6
     assert "Simulated data instead" not in str(outputs(notebook))
-    text = "".join(out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in outputs(notebook))
+    text = text_of(notebook)
     assert f"FittedModel of '{label}'" in text
     known = ("OmicsbalWarning", "Cannot join columns with the same name")  # mudata: genes of two modalities share names
     said = [out["text"] for out in outputs(notebook) if out.get("name") == "stderr"]
     assert not [line for line in said if not any(words in line for words in known)]
 
 
-def test_there_is_a_tutorial(repository):
-    assert [path.stem for path in TUTORIALS] == ["01_quickstart"]
+def test_every_tutorial_is_tested(repository):
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(TUTORIALS)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_text_holds_whatever_the_numbers_are(repository, name):
+    """Results are computed by cells and never typed: of decimals the prose has none but identifiers of papers."""
+    for cell in json.loads(path_of(name).read_text())["cells"]:
+        if cell["cell_type"] == "markdown":
+            prose = re.sub(r"(arXiv|doi):\S+", "", "".join(cell["source"]))
+            assert not re.findall(r"\d\.\d", prose), cell["id"]
