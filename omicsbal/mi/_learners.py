@@ -15,6 +15,7 @@ FLOOR = float(np.log(1e-6))  # nats: the most that one row can cost
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # C of logistic regression, on rows whose mean squared norm is their width
 WIDTHS = (0.5, 2.0)  # precision of the kernel, in units of 1 / median squared distance
 LANDMARKS = 100  # rows that the kernel is spanned by
+SMALL_WIDTH, SMALL_LANDMARKS, SMALL_STRENGTHS = 0.2, 50, (1e-2, 1e-1, 1.0)
 NEIGHBOURS = (5, 15, 45)
 STEPS = (10, 20, 40, 80, 160, 320, 640)  # optimiser steps of the network: when to stop is a setting like a penalty
 FEW_STEPS, EPOCHS = 160, 20  # steps beyond which the network goes on only for so many passes over the rows
@@ -22,14 +23,14 @@ FEW_STEPS, EPOCHS = 160, 20  # steps beyond which the network goes on only for s
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
 
 
-def _paths(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int) -> np.ndarray:
+def _paths(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, strengths: tuple[float, ...] = STRENGTHS) -> np.ndarray:
     """Logistic regression along the L2 path, each fit started from the stronger penalty before it."""
     model = LogisticRegression(tol=1e-4, max_iter=200, warm_start=True)
-    found = np.full((len(STRENGTHS), len(new), n_classes), FLOOR)
+    found = np.full((len(strengths), len(new), n_classes), FLOOR)
     with warnings.catch_warnings():
         # A weak penalty on separable classes has far to go; a setting that did not arrive is judged like any other.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for path, strength in zip(found, STRENGTHS, strict=True):
+        for path, strength in zip(found, strengths, strict=True):
             model.set_params(C=strength).fit(x, y)
             path[:, model.classes_] = model.predict_log_proba(new)
     return found
@@ -40,15 +41,24 @@ def _logistic(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, ran
     return _paths(x, y, new, n_classes)
 
 
-def _kernel(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, random_state: int) -> np.ndarray:
-    """Linear in radial basis functions of z (Nystroem)."""
+def _radial(x: np.ndarray, new: np.ndarray, width: float, landmarks: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    """Radial basis functions of training and new rows (Nystroem), scaled as `STRENGTHS` has it."""
     middle = max(float(np.median(pdist(x[:: -(-len(x) // 300)], "sqeuclidean"))), 1e-12)
-    found = []
-    for width in WIDTHS:
-        kernel = Nystroem(gamma=width / middle, n_components=min(LANDMARKS, len(x)), random_state=random_state)
-        scale = np.sqrt(LANDMARKS)  # rows have norm 1 at most in these features: to the scale that STRENGTHS is meant for
-        found.append(_paths(kernel.fit_transform(x) * scale, y, kernel.transform(new) * scale, n_classes))
-    return np.concatenate(found)
+    kernel = Nystroem(gamma=width / middle, n_components=min(landmarks, len(x)), random_state=random_state)
+    scale = np.sqrt(landmarks)  # rows have norm 1 at most in these features
+    return kernel.fit_transform(x) * scale, kernel.transform(new) * scale
+
+
+def _kernel(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, random_state: int) -> np.ndarray:
+    """Linear in radial basis functions of z."""
+    features = [_radial(x, new, width, LANDMARKS, random_state) for width in WIDTHS]
+    return np.concatenate([_paths(known, y, fresh, n_classes) for known, fresh in features])
+
+
+def _small_kernel(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, random_state: int) -> np.ndarray:
+    """The same for a few columns, smoother and cheaper."""
+    known, fresh = _radial(x, new, SMALL_WIDTH, SMALL_LANDMARKS, random_state)
+    return _paths(known, y, fresh, n_classes, SMALL_STRENGTHS)
 
 
 def _neighbours(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, random_state: int) -> np.ndarray:
@@ -75,4 +85,11 @@ def _network(x: np.ndarray, y: np.ndarray, new: np.ndarray, n_classes: int, rand
     return np.stack(found)
 
 
-LEARNERS: dict[str, Learner] = {"logistic": _logistic, "kernel": _kernel, "neighbours": _neighbours, "network": _network}
+LEARNERS: dict[str, Learner] = {
+    "logistic": _logistic,
+    "kernel": _kernel,
+    "small_kernel": _small_kernel,
+    "neighbours": _neighbours,
+    "network": _network,
+}
+ALL = ("logistic", "kernel", "neighbours", "network")

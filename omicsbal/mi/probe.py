@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from omicsbal._validate import check_choice
 from omicsbal.mi._design import Design, design
-from omicsbal.mi._learners import FLOOR, LEARNERS
+from omicsbal.mi._learners import ALL, FLOOR, LEARNERS
 from omicsbal.mi._rows import matrix
 
 PLENTY = 10_000  # training rows beyond which a learner gains little for its time
@@ -59,7 +59,7 @@ def usable(
     *,
     folds: Any = None,
     groups: Any = None,
-    learners: Iterable[str] = tuple(LEARNERS),
+    learners: Iterable[str] = ALL,
     random_state: int = 0,
 ) -> Usable:
     """Information about a label that classifiers can use, ``H(Y) - CE``, a lower bound on I(Z;Y).
@@ -84,7 +84,8 @@ def usable(
     groups
         (n,) donors or patients: never split over folds, and one draw each in the standard error.
     learners
-        Some of "logistic" (L2), "kernel" (Nystroem features of a radial basis kernel, then logistic), "neighbours", "network".
+        Some of "logistic" (L2), "kernel" (Nystroem features of a radial basis kernel, then logistic), "neighbours", "network";
+        also "small_kernel", cheaper, for a few columns.
     random_state
         Seed of folds, landmarks and network.
 
