@@ -34,7 +34,7 @@ from omicsbal.train.fitting import fit_predictor
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.stages import Stages
 
-CONFIG = ob.FitConfig(max_steps=300, n_members=2)  # less than the default: sixteen variants a fold have to be paid for
+CONFIG = ob.FitConfig(max_steps=300, evaluations=15, n_members=2)  # less than the default: eighteen variants a fold are many
 ABLATION = ["tcga_brca_cnv_rna_rppa", "rosmap_mogonet", "teaseq_pbmc_rna_adt", "cite_bmmc_starter", "multiome_bmmc_starter"]
 SWEEP = "tcga_brca_cnv_rna_rppa"
 
