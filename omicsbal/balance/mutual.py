@@ -114,7 +114,7 @@ class Mutual(Strategy):
             state.signals |= {f"weight:{m}": float(weight[i]), f"kappa:{m}": float(kappa[i]), f"dependence:{m}": float(shared[i])}
         own = {m: self.unimodal_weight / len(weight) * weight[i] for i, m in enumerate(state.data.x)}
         shares = self.teaching.weights(state, losses, outputs, batch)
-        return own | {name: share * own[name.split(":", 1)[-1]] for name, share in shares.items()}
+        return own | {name: share * own[name if name in own else name.split(":", 1)[1]] for name, share in shares.items()}
 
     def finish(self) -> None:
         self.teaching.finish()

@@ -269,15 +269,6 @@ def test_a_modality_that_says_the_same_of_every_row_depends_on_nothing():
     assert np.isfinite(decide(references, data)["gap"])
 
 
-def test_label_coordinates_have_no_fold_means_and_leave_the_input_alone():
-    _, told = of_ignorance()
-    values, folds = torch.as_tensor(told["t"]), torch.arange(600) % 3
-    before = values.clone()
-    found = dependence.label_coordinates(values, folds)
-    assert torch.equal(values, before) and found.shape == (600, 2)
-    np.testing.assert_allclose([found[folds == k].mean(axis=0) for k in range(3)], 0, atol=1e-9)
-
-
 def test_numbers():
     """A student of noise that follows the noise of the teacher passes; one that is independent of it given the label does not."""
     rng = np.random.default_rng(0)

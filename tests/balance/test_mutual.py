@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from omicsbal._types import FUSED, Outputs
-from omicsbal.balance import Mutual
-from omicsbal.balance import _dependence as dependence
+from omicsbal._types import FUSED, Outputs, References
+from omicsbal.balance import Distill, Mutual
 from omicsbal.balance._weighting import balanced, headroom
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.loader import to_arrays
@@ -130,6 +129,52 @@ def test_gradients_are_the_weighted_sum_of_those_of_the_separate_losses(bench, m
             torch.testing.assert_close(p.grad, alone[FUSED][i])
 
 
+def taught(case, students):
+    """The bench after a set-up whose references say something of every row; `students` with their teachers."""
+    n, classes = len(case.state.data), case.state.task.n_out
+    draw = torch.Generator().manual_seed(3)
+    told = {m: torch.randn(2, n, classes, generator=draw) for m in case.state.data.x}
+    scores = {m: 0.9 - 0.2 * i for i, m in enumerate(told)}
+    z = {m: torch.randn(2, n, 4, generator=draw) for m in told}
+    one = {m: v[0] for m, v in told.items()}
+    case.state.references = References(torch.arange(n) % 3, scores, one, told, one, z.__getitem__)
+    case.run.strategy.setup(case.state)
+    assert {s: t for s, (t, _) in case.run.strategy.teaching.taught.items()} == students
+    return knowing(case, [0.9, 0.5, 0.3], [0.7, 0.2, 0.5])
+
+
+def test_kd_throughout_shares_the_weight_of_the_student(bench):
+    """(eta / M) w_m [(1 - l) CE + l KL]: the student's part of the loss is as large as it was, and the others' untouched."""
+    plain = weights_of(knowing(bench("mutual"), [0.9, 0.5, 0.3], [0.7, 0.2, 0.5]))
+    case = taught(bench(Mutual(kd="throughout", gate="always", kd_weight=0.4, relation=2.0)), {"b": "a", "c": "a"})
+    found = {name: float(w) for name, w in weights_of(case).items()}
+    assert found["a"] == float(plain["a"])
+    for m in "bc":
+        own = float(plain[m])
+        expected = {m: 0.6 * own, f"kd:{m}": 0.4 * own, f"relation:{m}": 2.0 * own}
+        assert {name: found[name] for name in expected} == pytest.approx(expected)
+    case.state.epoch = case.state.n_epochs - 1
+    last = weights_of(case)
+    assert float(last["kd:b"]) == float(last["relation:b"]) == 0 and float(last["b"]) == pytest.approx(float(plain["b"]))
+    assert set(case.advance()) == {"fused", "a", "b", "c", "kd:b", "kd:c", "relation:b", "relation:c"}
+
+
+def test_kd_first_leaves_the_multitask_loss_alone(bench):
+    case = taught(bench(Mutual(gate="always")), {})
+    assert set(case.advance()) == {"fused", "a", "b", "c"} and case.run.strategy.tables == {}
+    assert isinstance(case.run.strategy.pretraining(), Distill)
+    assert Mutual(kd="throughout").pretraining() is None
+
+
+def test_dependence_is_known_from_the_references_before_the_first_evaluation(bench):
+    case = bench("mutual", n=120, modalities="ab")
+    told = torch.randn(120, 3, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    case.state.data = replace(case.state.data, present={m: torch.ones(120, dtype=torch.bool) for m in "ab"})
+    case.state.references = References(torch.arange(120) % 3, {}, {"a": told, "b": told}, {}, {}, lambda m: told)
+    case.run.strategy.setup(case.state)
+    assert (case.run.strategy.dependence > 0.99).all() and case.run.strategy.f1.isnan().all()
+
+
 def told(case, columns, task_rows=400):
     """Out-of-fold outputs of two modalities, (1, n, 1), as `start_epoch` finds them."""
     z = {m: torch.as_tensor(v, dtype=torch.float32).view(1, -1, 1) for m, v in columns.items()}
@@ -177,6 +222,7 @@ def test_memory_is_part_of_the_state(bench):
         ({"unimodal_weight": -1}, "`unimodal_weight`"),
         ({"warm_up": 1.1}, "`warm_up`"),
         ({"memory": -0.1}, "`memory`"),
+        ({"kd": "last"}, "`kd`: expected one of 'first', 'throughout'"),
         ({"gate": "open"}, "`gate`: expected one of 'mi', 'pilot', 'always', 'never'"),
         ({"kd_weight": 2}, "weight`: expected a number of at least 0 and at most 1"),
         ({"temperature": 0}, "`temperature`"),
@@ -194,39 +240,6 @@ def test_teachers_are_asked_for_only_where_someone_may_teach():
     first = Mutual(gate="always", kd_weight=0.2, temperature=4.0, feature=0.1, relation=0.2, space="embedding").pretraining()
     expected = {"gate": "always", "weight": 0.2, "temperature": 4.0, "feature": 0.1, "relation": 0.2, "space": "embedding"}
     assert first.settings().items() >= expected.items()
-
-
-def shared_by(columns, n, present=None):
-    folds = torch.arange(n) % 3
-    values = {m: torch.as_tensor(v).view(n, -1) for m, v in columns.items()}
-    here = {m: torch.ones(n, dtype=torch.bool) for m in columns} | (present or {})
-    return dependence.mean_dependence(values, here, folds).tolist()
-
-
-def test_dependence_is_the_mean_squared_correlation_with_the_others():
-    rng = np.random.default_rng(0)
-    a, e, other = rng.normal(size=(3, 3000))
-    found = shared_by({"a": a, "b": 0.8 * a + 0.6 * e, "c": other}, 3000)
-    assert found == pytest.approx([0.32, 0.32, 0.0], abs=0.02) and found[2] == 0, "what could be chance counts as none"
-    assert shared_by({"a": a}, 3000) == [0.0]
-
-
-def test_rows_that_lack_either_modality_and_pairs_with_few_rows_do_not_count():
-    rng = np.random.default_rng(0)
-    a, noise = rng.normal(size=(2, 600))
-    b, here = a + 0.1 * noise, torch.arange(600) < 300
-    b[300:] = np.nan  # anything where absent
-    assert shared_by({"a": a, "b": b}, 600, {"b": here})[0] > 0.9
-    few = torch.arange(600) < dependence.FEW - 1
-    found = shared_by({"a": a, "b": b, "c": a}, 600, {"b": few})
-    assert found[0] > 0.9 and np.isnan(found[1]) and found[2] > 0.9
-
-
-def test_many_rows_are_thinned(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(dependence, "squared_correlation", lambda a, b: sizes.append(len(a)) or 0.5)
-    columns = np.random.default_rng(0).normal(size=(2, 12000))
-    assert shared_by({"a": columns[0], "b": columns[1]}, 12000) == [0.5, 0.5] and sizes == [4000]
 
 
 def noisy_fit(seed):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from omicsbal.balance import ModalityDropout
+from omicsbal.balance import Distill, ModalityDropout, Mutual
 from omicsbal.config import FitConfig
 from omicsbal.train import checkpoint as module
+from omicsbal.train import intervals
 from omicsbal.train.checkpoint import Checkpoint, fingerprint
 
 CONFIG = FitConfig(max_epochs=6, batch_size=20, evaluations=3)
@@ -88,6 +89,46 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(toy, loop, tmp_path):
     with pytest.raises(ValueError, match=r"expected a checkpoint of this fit; found one of other data or settings\. Delete"):
         loop(toy(), checkpoint=Checkpoint(path, "yours"))
     assert path.read_bytes() == before
+
+
+# Strategy, its files, and epochs (three a stage) after which it is killed: in the middle of each stage, and at an end.
+KILLS = [
+    (Mutual("mi_only", gate="always", feature=0.5, relation=0.5), ["reference", "distil", ""], (2, 3, 5, 8)),
+    (Mutual(kd="throughout", gate="always", feature=0.5, relation=0.5), ["reference", ""], (2, 5)),
+    (Distill("pilot", margin=0), ["reference", "pilot0", "pilot1", "pilot2", ""], (5, 8)),
+    (Mutual(gate="never"), ["distil", ""], (2, 3, 5)),
+]
+
+
+def fit_facts(done):
+    tensors = [*done.predictor.net.state_dict().values(), *done.predictor.strategy.state_dict().values()]
+    numbers = [repr(t.tolist()) for t in tensors]  # NaN is equal to NaN
+    return numbers, repr(done.history), repr(done.tables), done.chosen_epoch, repr(done.predictions)
+
+
+@pytest.mark.parametrize(("strategy", "stages", "after"), [(s, files, k) for s, files, kills in KILLS for k in kills])
+def test_a_fit_of_several_stages_goes_on_in_the_stage_that_it_was_stopped_in(
+    toy, fit, tmp_path, monkeypatch, strategy, stages, after
+):
+    monkeypatch.setattr(intervals, "DRAWS", 2)
+    data, path, epochs = toy(absent=0.2), tmp_path / "run", []
+    options = {"strategy": strategy, "experts": False}
+    with pytest.raises(Killed):
+        fit(data, checkpoint=Checkpoint(path, "mark"), progress=killer(after), **options)
+    resumed = fit(data, checkpoint=Checkpoint(path, "mark"), progress=lambda done, *_: epochs.append(done), **options)
+    assert epochs == list(range(after + 1, 3 * len(stages) + 1)), "no epoch twice"
+    assert fit_facts(resumed) == fit_facts(fit(data, **options))
+    assert {p.name for p in tmp_path.iterdir()} == {f"run.{stage}".rstrip(".") for stage in stages}
+
+
+def test_stages_of_another_run_are_refused_and_kept(toy, fit, tmp_path):
+    path, options = tmp_path / "run", {"strategy": Mutual(gate="never"), "experts": False}
+    fit(toy(), checkpoint=Checkpoint(path, "mine"), **options)
+    path.unlink()
+    before = (tmp_path / "run.distil").read_bytes()
+    with pytest.raises(ValueError, match=r"found one of other data or settings\. Delete"):
+        fit(toy(), checkpoint=Checkpoint(path, "yours"), **options)
+    assert (tmp_path / "run.distil").read_bytes() == before
 
 
 @pytest.mark.parametrize("length", [-10, 20, 0, None])
