@@ -58,15 +58,12 @@ class Shuffled(Distill):
         self.targets = {t: v[:, order] for t, v in self.targets.items()}
 
 
-class StaticAfter(Mutual):
-    """Equal weights after a pretraining that is handed in."""
+class Static(Mutual):
+    """Equal weights, and KD of the kind that is handed in."""
 
-    def __init__(self, first: type[Distill] = Distill, gate: str = "always") -> None:
-        super().__init__(weighting="static", gate=gate)
-        self.first = first
-
-    def pretraining(self) -> Strategy:
-        return self.first(gate=self.gate)
+    def __init__(self, gate: str = "never", teaching: type[Distill] = Distill, kd: str = "throughout") -> None:
+        super().__init__(weighting="static", gate=gate, kd=kd)
+        self.teaching = teaching(gate=gate)
 
 
 GRAPH = {"encoder": "graph"}
@@ -76,19 +73,18 @@ VARIANTS = {  # strategy and settings of the net
     "concatenation + graph": (lambda: Joint(), GRAPH),
     "uniform": (lambda: ob.balance.Uniform(), {}),
     "uniform, twice the steps": (lambda: ob.balance.Uniform(), {}),  # what the stages of the others take
-    "static": (lambda: Mutual(weighting="static", gate="never"), {}),
-    "no pretraining": (lambda: Mutual(weighting="static", gate="never", kd="throughout"), {}),
-    "no pretraining + KD": (lambda: Mutual(weighting="static", gate="always", kd="throughout"), {}),
-    "static + KD ungated": (lambda: StaticAfter(gate="always"), {}),
-    "static + KD gated": (lambda: StaticAfter(gate="mi"), {}),
-    "static + KD reversed": (lambda: StaticAfter(Reversed), {}),
-    "static + KD shuffled": (lambda: StaticAfter(Shuffled), {}),
+    "static": (lambda: Static(), {}),
+    "static + KD ungated": (lambda: Static("always"), {}),
+    "static + KD gated": (lambda: Static("mi"), {}),
+    "static + KD reversed": (lambda: Static("always", Reversed), {}),
+    "static + KD shuffled": (lambda: Static("always", Shuffled), {}),
+    "static + KD first": (lambda: Static("always", kd="first"), {}),
     "KD alone": (lambda: Distill(gate="always"), {}),
     "F1 only": (lambda: Mutual(weighting="f1_only"), {}),
     "MI only": (lambda: Mutual(weighting="mi_only"), {}),
     "MI sign flipped": (lambda: Mutual(mi_sign=-1), {}),
     "full": (lambda: Mutual(), {}),
-    "full, KD throughout": (lambda: Mutual(kd="throughout"), {}),
+    "full, KD first": (lambda: Mutual(kd="first"), {}),
     "full + graph": (lambda: Mutual(), GRAPH),
 }
 

@@ -28,7 +28,7 @@ class Mutual(Strategy):
     gate, kd_weight, temperature, feature, relation, space
         Of the KD, see `Distill`.
     kd
-        "first": KD in a stage of its own; "throughout": in the multitask loss, with no stage before it.
+        "throughout": in the multitask loss; "first": in a stage before it, as in the paper, the encoders then fine-tuned.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class Mutual(Strategy):
         unimodal_weight: float = 1.0,
         warm_up: float = 0.1,
         memory: float = 0.7,
-        kd: str = "first",
+        kd: str = "throughout",
         gate: str = "mi",
         kd_weight: float = 0.3,
         temperature: float = 2.0,

@@ -93,7 +93,10 @@ class Stages:
         module.set_tilt(self.data.x, self.data.present, self.net.tilt)
         return module, generator
 
-    def run(self, name: str, module: MultiOmicsNet, strategy: Strategy, members: Members, generator: torch.Generator) -> Run:
+    def run(
+        self, name: str, module: MultiOmicsNet, strategy: Strategy, members: Members, generator: torch.Generator,
+        *, pretrained: bool = False,
+    ) -> Run:  # fmt: skip
         """One stage."""
         heads = strategy.heads(list(self.data.x))
         done = train(
@@ -109,6 +112,7 @@ class Stages:
             metric=self.outcome.metric,
             chance=self.outcome.chance,
             references=self.references,
+            pretrained=pretrained,
             checkpoint=None if self.checkpoint is None else self.checkpoint.stage(name if name != MAIN else ""),
             progress=self._report if self.progress else None,
         )
@@ -169,7 +173,7 @@ class Stages:
         if first is not None:
             self.run(PRETRAINING, module, first, members, generator)
             self.note_gains(module, first, members)
-        run = self.run(MAIN, module, strategy, members, generator)
+        run = self.run(MAIN, module, strategy, members, generator, pretrained=first is not None)
         if first is None:
             self.note_gains(module, strategy, members)
         strategy.finish()

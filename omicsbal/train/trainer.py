@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omicsbal._types import Arrays, Batch, FitState, Outputs, References, Term
+from omicsbal._types import FUSED, Arrays, Batch, FitState, Outputs, References, Term
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig
 from omicsbal.nn.net import MultiOmicsNet
@@ -16,6 +16,9 @@ from omicsbal.train.batches import shuffled
 from omicsbal.train.forward import out_of_fold, with_fusion
 from omicsbal.train.members import Members
 
+# Of the learning rate, for what is pretrained. At the full rate unimodal heads, already at their best, only get worse, and the
+# epoch that suits them is over before the fused head has learned.
+FINE_TUNING = 0.1
 Judge = Callable[[Outputs], tuple[float, dict[str, float]]]  # out-of-fold outputs -> value to minimise, metrics by name
 
 
@@ -50,11 +53,23 @@ class Run:
             tensor.copy_(kept)
 
 
-def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig) -> torch.optim.Optimizer:
-    """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate."""
+def make_optimizer(
+    net: MultiOmicsNet, strategy: Strategy, config: FitConfig, *, pretrained: bool = False
+) -> torch.optim.Optimizer:
+    """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate.
+
+    What an earlier stage has trained moves at `FINE_TUNING` of the rate of the rest.
+    """
     decay = {True: config.route_decay, False: config.weight_decay}
-    groups = [{"params": p, "weight_decay": decay[name.startswith("route/")]} for name, p in net.groups().items()]
-    groups.append({"params": list(strategy.parameters()), "weight_decay": 0.0})
+    groups: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "weight_decay": decay[name.startswith("route/")],
+            "share": FINE_TUNING if pretrained and name != FUSED else 1.0,
+        }
+        for name, parameters in net.groups().items()
+    ]
+    groups.append({"params": list(strategy.parameters()), "weight_decay": 0.0, "share": 1.0})
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
 
 
@@ -99,6 +114,7 @@ def train(
     metric: str = "score",
     chance: float = 0.0,
     references: References | None = None,
+    pretrained: bool = False,
     checkpoint: Any = None,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> Run:
@@ -124,6 +140,8 @@ def train(
         Source of all randomness, on the net's device.
     metric, chance, references
         Handed to the strategy, see `FitState`.
+    pretrained
+        Whether an earlier stage has trained encoders and unimodal heads.
     checkpoint
         Object with ``restore(run)`` and ``save(run, last=...)``; None for none.
     progress
@@ -137,7 +155,7 @@ def train(
     )  # fmt: skip
     strategy.setup(state)
     strategy.to(data.y.device)
-    run = Run(net, strategy, make_optimizer(net, strategy, config), generator)
+    run = Run(net, strategy, make_optimizer(net, strategy, config, pretrained=pretrained), generator)
     if checkpoint is not None:
         checkpoint.restore(run)
     every = -(-epochs // config.evaluations)
@@ -147,7 +165,7 @@ def train(
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
         # Cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump.
         for group in run.optimizer.param_groups:
-            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
+            group["lr"] = group["share"] * config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
         strategy.start_epoch(state)
         net.train()
         seen = [step(run, state, batch, terms) for batch in shuffled(data, scored, size=size, generator=generator)]
