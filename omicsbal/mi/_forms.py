@@ -81,5 +81,6 @@ def by_neighbours(a: np.ndarray, b: np.ndarray, *, n_null: int, random_state: in
     rng = np.random.default_rng(random_state)
     few = thinned(len(a), NULL_ROWS)
     found = [_within_parts(*_on_axes(a[few], b[rng.permutation(few)], random_state)) for _ in range(n_null)]
-    chance = predictive(np.array(found) * np.sqrt(len(few) / len(a)), seed=1)
-    return Form(value, float(np.nanmax([error, np.std(chance)])), chance)
+    chance = np.array(found) * np.sqrt(len(few) / len(a))
+    error = error if np.isfinite(error) else float(chance.std(ddof=1))  # too few rows for blocks
+    return Form(value, error, predictive(chance, seed=1))
