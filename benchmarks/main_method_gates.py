@@ -81,17 +81,22 @@ def spearman(frame: pd.DataFrame, x: str, y: str) -> float:
     return float(stats.spearmanr(known[x], known[y])[0]) if len(known) > 2 and (known.nunique() > 1).all() else float("nan")
 
 
-def bootstrap(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], *, draws: int = 1000) -> tuple[float, float]:
-    """95 % percentile interval over drawn cohorts (tasks of one cohort share patients); NaN with fewer than four."""
+def bootstrap(
+    frame: pd.DataFrame, statistic: Callable[[pd.DataFrame], float], *, lowest: float = -1.0, draws: int = 1000
+) -> tuple[float, float]:
+    """95 % interval, cut to `lowest` and 1: the statistic ± t s.e., the error over drawn cohorts; NaN with fewer than four.
+
+    Tasks of one cohort share patients. t has a degree of freedom a cohort less one, and the error the factor sqrt(G / (G - 1)):
+    of 120 worlds without a relation, 9 cohorts each, 95 to 98 % of these intervals held 0, of percentile intervals 81 to 88 %.
+    """
     places = list(frame.groupby("cohort").indices.values())
-    if len(places) < 4:
+    g, value = len(places), statistic(frame)
+    if g < 4 or np.isnan(value):
         return float("nan"), float("nan")
     rng = np.random.default_rng(0)
-    drawn = [np.concatenate([places[i] for i in rng.integers(len(places), size=len(places))]) for _ in range(draws)]
-    found = np.array([statistic(frame.iloc[rows]) for rows in drawn])
-    found = found[~np.isnan(found)]
-    low, high = np.percentile(found, [2.5, 97.5]) if len(found) else (float("nan"), float("nan"))
-    return float(low), float(high)
+    drawn = [np.concatenate([places[i] for i in rng.integers(g, size=g)]) for _ in range(draws)]
+    half = stats.t.ppf(0.975, g - 1) * np.nanstd([statistic(frame.iloc[rows]) for rows in drawn], ddof=1) * np.sqrt(g / (g - 1))
+    return max(lowest, value - half), min(1.0, value + half)
 
 
 def interval(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> str:
@@ -110,7 +115,9 @@ def quality(frame: pd.DataFrame, *, with_interval: bool) -> str:
         passed, cells = through(frame), []
         for h in HELPED:
             p = f"{precision(frame, gate, h):.2f}"
-            low, high = bootstrap(frame, lambda f, g=gate, h=h: precision(f, g, h)) if with_interval else (float("nan"),) * 2
+            low = high = float("nan")
+            if with_interval:
+                low, high = bootstrap(frame, lambda f, g=gate, h=h: precision(f, g, h), lowest=0.0)
             cells.append(f"{p}{'' if pd.isna(low) else f' [{low:.2f}, {high:.2f}]'}, {recall(frame, gate, h):.2f}")
         sides = [frame[passed], frame[~passed]]
         gains = [f"{s['gain_f1'].mean():+.3f}, {s['gain_nll'].mean():+.3f}" if len(s) else "–" for s in sides]
@@ -154,7 +161,8 @@ def about(folds: pd.DataFrame, pairs: pd.DataFrame) -> str:
         "macro-F1 of the teacher minus that of the student; above 0 the teacher is the stronger. A fold's decision: pass where "
         "the gap's 90 % interval lies above 0, fail where below, else uncertain; a pair's: the same with the ends averaged over "
         "folds. KD helped: gain in log-loss above 0; in macro-F1 above 0; both (of a pair: mean gains over folds), however "
-        "small. The precision of `always` is the base rate."
+        "small. The precision of `always` is the base rate. Intervals over cohorts: ± t standard errors of a bootstrap; one "
+        "without width says only that no drawn cohort disagreed."
     )
 
 
@@ -167,12 +175,12 @@ def gates_part(gates: pd.DataFrame | None, folder: Path) -> list[str]:
     gate_scatter(pairs, METRICS, folder / "main_method_gates.png")
     return [
         about(folds, pairs),
-        "### Pairs: precision (with bootstrap 95 % interval over cohorts) and recall",
+        "### Pairs: precision (with 95 % interval over cohorts) and recall",
         quality(pairs, with_interval=True),
         gate_sentences(pairs),
         "### Folds: precision and recall",
         quality(folds, with_interval=False),
-        "### Rank correlation with the gain (Spearman; bootstrap 95 % interval over cohorts)",
+        "### Rank correlation with the gain (Spearman; 95 % interval over cohorts)",
         correlations(pairs),
         "### Each pair",
         "Gap: mean over folds (standard deviation over folds). Gains: mean ± half of the corrected 95 % interval over folds (p); "
