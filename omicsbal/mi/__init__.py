@@ -15,8 +15,8 @@ True
 from importlib import import_module
 from typing import Any
 
-from omicsbal.mi._result import Information
 from omicsbal.mi._between import between
+from omicsbal.mi._result import Information
 from omicsbal.mi.gate import complementarity
 from omicsbal.mi.gaussian import copula_mi
 from omicsbal.mi.knn import ksg, ross

@@ -158,7 +158,7 @@ def test_what_is_refused(pair, change, error, words):
         mi.between(options.pop("a"), options.pop("b"), **options)
 
 
-def test_the_package_offers_its_names_lazily():
+def test_the_package_offers_its_names_and_no_others():
     assert set(mi.__all__) <= set(dir(mi)) and callable(mi.between) and callable(mi.mine)
     with pytest.raises(AttributeError, match="nothing"):
         _ = mi.nothing
