@@ -4,6 +4,7 @@
     python benchmarks/main_method.py gates [--tasks ...]                       does the gate foresee what KD brings?
     python benchmarks/main_method.py noise                                     one channel degraded step by step
     python benchmarks/main_method.py rows                                      a tenth to all of the training rows
+    python benchmarks/main_method.py tasks                                     three variants on all other tasks
     python benchmarks/main_method.py report
 
 One JSON line per piece in benchmarks/results/main_method_<action>.jsonl; pieces that are there are skipped, so a run may be
@@ -180,9 +181,10 @@ def tasks_of(P, names: list[str], part: tuple[int, int]):
                 yield task, fold, mdata, label, train, test
 
 
-def ablation(P, args) -> None:
-    log, wanted = Log("ablation", "data", "fold", "variant"), args.variants or list(VARIANTS)
-    for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or ABLATION, args.part):
+def ablation(P, args, action: str, tasks: list[str], names: list[str]) -> None:
+    """Variants on identical folds."""
+    log, wanted = Log(action, "data", "fold", "variant"), args.variants or names
+    for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or tasks, args.part):
         left = [v for v in wanted if not log.has(data=task, fold=fold, variant=v)]
         if not left:
             continue
@@ -237,6 +239,7 @@ def gates(P, args) -> None:
         print(task, fold, flush=True)
 
 
+EVERYWHERE = ["concatenation", "uniform", "full"]
 SWEPT = ["concatenation", "uniform", "static", "full"]
 
 
@@ -283,7 +286,7 @@ def fewer(make, mdata, label, train, test, level, fold) -> Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["ablation", "gates", "noise", "rows", "report"])
+    parser.add_argument("action", choices=["ablation", "gates", "noise", "rows", "tasks", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
     parser.add_argument("--variants", nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=5, help="of each task, for gates")
@@ -298,7 +301,10 @@ def main() -> None:
         return
     P, _ = protocol()
     actions = {
-        "ablation": lambda: ablation(P, args),
+        "ablation": lambda: ablation(P, args, "ablation", ABLATION, list(VARIANTS)),
+        "tasks": lambda: ablation(
+            P, args, "tasks", [t for t in P.NAMES if t not in ABLATION], ["concatenation", "uniform", "full"]
+        ),
         "gates": lambda: gates(P, args),
         "noise": lambda: sweep(P, args, "noise", [0.5, 0.75, 1.0], noisy),
         "rows": lambda: sweep(P, args, "rows", [0.1, 0.3], fewer),

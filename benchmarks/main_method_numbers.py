@@ -14,8 +14,7 @@ PLAIN, STATIC, WHOLE = "concatenation", "static", "full"
 UNGATED = "static + KD ungated"
 CONTRASTS = {  # what KD brings: (with, without)
     "KD alone": ("KD alone", "unimodal"),
-    "KD, then multitask": (UNGATED, STATIC),
-    "KD throughout": ("no pretraining + KD", "no pretraining"),
+    "KD in the multitask loss": (UNGATED, STATIC),
     "gated": ("static + KD gated", STATIC),
     "shuffled teacher": ("static + KD shuffled", STATIC),
     "reversed": ("static + KD reversed", STATIC),
@@ -25,6 +24,7 @@ METRICS = {"f1": "macro-F1", "nll": "log-loss (nats)"}
 NOT_RUN = "Not run."
 CELL = "Cells: difference ± half of the corrected 95 % interval (p), positive is better; bold: p < 0.05."
 KEYS = {
+    "tasks": ["data", "fold", "variant", "head"],
     "ablation": ["data", "fold", "variant", "head"],
     "gates": ["data", "fold", "teacher", "student"],
     "noise": ["level", "fold", "variant", "head"],

@@ -30,6 +30,7 @@ from main_method_numbers import (
     shared_folds,
     taught,
 )
+from main_method_tasks import tasks_part
 
 from omicsbal import FitConfig
 
@@ -39,19 +40,18 @@ VARIANTS = {  # in the order of the tables
     "concatenation + graph": "the same, encoders on the fused similarity graph",
     "uniform": "fused and unimodal losses, one weight each",
     "uniform, twice the steps": "the same, with as many steps as two stages have",
-    "static": "unimodal pretraining, then the multitask loss of `mutual` with equal weights; no KD",
-    "no pretraining": "that multitask loss alone, no KD",
-    "no pretraining + KD": "the same with ungated KD inside it",
-    "static + KD ungated": "static, KD from the best classifier to every weaker modality in the pretraining",
-    "static + KD gated": "static, KD in the pretraining where the gate lets it happen",
-    "static + KD reversed": "static, KD in the pretraining from the weakest modality to all others",
+    "static": "the multitask loss of `mutual` with equal weights; no KD",
+    "static + KD ungated": "static, KD from the best classifier to every weaker modality inside the loss",
+    "static + KD gated": "static, KD where the gate lets it happen",
+    "static + KD reversed": "static, KD from the weakest modality to all others",
     "static + KD shuffled": "ungated, with the teachers' rows exchanged at random",
+    "static + KD first": "ungated KD in a stage of its own, then static",
     "KD alone": "every modality alone, the weaker ones with ungated KD; its best one, chosen with hindsight",
-    "F1 only": "pretraining with gated KD, then weights by macro-F1 alone",
-    "MI only": "the same, weights by mutual information alone",
-    "MI sign flipped": "the same, weights by macro-F1 that favour complementary modalities",
-    "full": "`mutual` with pretraining: gated KD in it, then weights by macro-F1 and mutual information",
-    "full, KD throughout": "`mutual` with gated KD inside the multitask loss, no pretraining",
+    "F1 only": "gated KD, weights by macro-F1 alone",
+    "MI only": "gated KD, weights by mutual information alone",
+    "MI sign flipped": "gated KD, weights by macro-F1 that favour complementary modalities",
+    "full": "`mutual`: gated KD inside the loss, weights by macro-F1 and mutual information",
+    "full, KD first": "`mutual(kd='first')`: gated KD in a stage of its own, as in the paper",
     "full + graph": "full, encoders on the fused similarity graph",
 }
 
@@ -207,10 +207,10 @@ def about(config: FitConfig) -> str:
     """What all sections have in common."""
     usual = FitConfig()
     return (
-        "Made by `python benchmarks/main_method.py {ablation,gates,noise,rows,report}`. Tasks and folds of ../shared/measure: "
-        "five folds, repeated twice up to 2,000 rows. One seed. A stage has about "
+        "Made by `python benchmarks/main_method.py {ablation,gates,noise,rows,tasks,report}`. Tasks and folds of "
+        "../shared/measure: five folds, repeated twice up to 2,000 rows. One seed. A stage has about "
         f"{config.max_steps} optimiser steps (default {usual.max_steps}) and {config.n_members} members that saw all training "
-        f"rows (default {usual.n_members}); `static` and what builds on it have two stages. All share folds, recipes and "
+        f"rows (default {usual.n_members}); variants with KD first have a second stage. All share folds, recipes and "
         "unimodal references. Scores are of rows that no part of the fit has seen. Intervals and p are over the folds of one "
         "data set, corrected for the training rows that folds share (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366): they "
         "say nothing of other seeds or data sets. The mean over tasks takes the tasks as fixed. No p is adjusted for the number "
@@ -249,6 +249,7 @@ def report(folder: Path) -> None:
         "## 3. The gate as a predictor", *gates_part(gates, folder),
         "## 4. One channel degraded", *sweep_part(sweeps["noise"], mixed),
         "## 5. Fewer training rows", *sweep_part(sweeps["rows"], share),
+        "## 6. On all tasks", *tasks_part(folder, ablation),
     ]  # fmt: skip
     text = re.sub(r"\+?\bnan\b", "–", "\n\n".join(parts))  # an interval of a single fold
     (folder / "main_method.md").write_text(text + "\n")
