@@ -108,7 +108,7 @@ TUTORIALS = {
         check_quickstart,
     ),
     "02_balance_and_distil": Tutorial(
-        {"MAX_EPOCHS = 60": "MAX_EPOCHS = 4"},
+        {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
         {'ob.datasets.load("tcga_brca_5omics")': "open('/nowhere/tcga_brca_5omics.h5mu')"},
         check_balance,
     ),
