@@ -134,7 +134,7 @@ def _fit(args: argparse.Namespace) -> None:
     from omicsbal.config import FitConfig
 
     config = FitConfig() if args.epochs is None else FitConfig(max_epochs=args.epochs)
-    named = ("strategy", "rare", "checkpoint", "device", "key_added")
+    named = ("strategy", "encoder", "rare", "checkpoint", "device", "key_added")
     model = tl.fit(
         mdata, label_key=args.label, task=args.task, group_key=args.group, modalities=args.modalities,
         n_folds=args.folds, config=config, random_state=args.seed, progress=not args.quiet,
@@ -232,6 +232,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model", metavar="DIR", help="folder for the model, for omicsbal predict")
     add("--figures", metavar="DIR", help="folder for figures (PNG)")
     add("--strategy", default="uniform", help="how modalities are balanced (default uniform); an unknown name lists all")
+    add("--encoder", choices=("mlp", "graph"), help="graph: each row also sees its neighbours, up to 5,000 rows (default mlp)")
     add("--task", default="auto", help="classification, regression or auto (default)")
     add("--group", metavar="COLUMN", help="donors or patients; none is split over folds")
     _add_reading(fit)

@@ -167,7 +167,8 @@ def draw(mdata: "MuData", folder: Path, *, key_added: str, classes: bool) -> Non
     from omicsbal import pl
 
     folder.mkdir(exist_ok=True)
-    for name in [f for f in FIGURES if classes or f not in CLASSES_ONLY]:
+    taught = ["kd_gate"] if _keys.KD_GATE in mdata.uns.get(key_added, {}) else []
+    for name in [*(f for f in FIGURES if classes or f not in CLASSES_ONLY), *taught]:
         options = {} if name == "pattern" else {"key_added": key_added}
         figure = getattr(pl, name)(mdata, return_fig=True, **options)
         figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")

@@ -163,6 +163,14 @@ def test_options_reach_the_fit(data, no_experts):
     assert "mine_cell_type" in load("o.h5mu").obs and (data / "c.ckpt").exists()
 
 
+def test_a_fit_with_teachers_on_a_graph(data, no_experts):
+    options = ["--strategy", "mutual", "--encoder", "graph", "--folds", "3"]
+    assert fit("--model", "m", "--figures", "drawn", *options) == 0
+    model = ob.FittedModel.load("m")
+    assert model.params["strategy"] == "mutual" and model.params["net"]["encoder"] == "graph"
+    assert (data / "drawn" / "kd_gate.png").exists()
+
+
 def test_an_h5ad_is_one_modality(data, no_experts, capsys):
     mdata = load("data.h5mu")
     adata = mdata["rna"]
