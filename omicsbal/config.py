@@ -84,7 +84,7 @@ class FitConfig:
     max_steps
         Optimiser steps that None stands for: enough for the cosine schedule to settle on a few hundred rows, and no more on many.
     batch_size
-        Rows a step; None: an eighth of the rows, within 32 and 256. With ``encoder="graph"``: all rows, for at most 150 epochs.
+        Rows a step; None: an eighth of the rows, within 32 and 256. With ``encoder="graph"``: all rows, for at most 300 epochs.
     learning_rate
         Peak of the cosine schedule, above 0.
     weight_decay

@@ -167,7 +167,7 @@ def test_a_strategy_with_stages_runs_on_one_graph_after_the_other(toy):
 
 
 def test_a_batch_is_all_rows_and_there_are_fewer_steps_unless_told_otherwise():
-    assert schedule_for(GRAPH, FitConfig(), 77).schedule(77) == (77, 150)
+    assert schedule_for(GRAPH, FitConfig(), 77).schedule(77) == (77, 300)
     assert schedule_for(GRAPH, FitConfig(max_epochs=9), 77).schedule(77) == (77, 9)
     assert schedule_for(GRAPH, FitConfig(max_steps=40), 77).schedule(77) == (77, 40)
     assert schedule_for(GRAPH, FitConfig(batch_size=10), 77) == FitConfig(batch_size=10)
