@@ -44,15 +44,21 @@ SPACES: dict[str, tuple[Callable[..., Tensor], Callable[..., np.ndarray]]] = {
 
 
 def measured_gap(references: References, data: Arrays, teacher: str, student: str, space: str) -> Record:
-    """``I(T; S) - I(S; Y)`` of a pair with its 90 % interval, and the terms behind it; rows that have both modalities count."""
+    """``I(T; S) - I(S; Y)`` of a pair with its 90 % interval, and the terms behind it, on rows that have both modalities.
+
+    "unmeasured" where mi refuses an estimate.
+    """
     choose, represent = SPACES[space]
     rows = choose(references, data.present[teacher] & data.present[student])
     y, folds = data.y[rows].cpu().numpy(), references.folds[rows].cpu().numpy()
-    seen = complementarity(
-        represent(references, teacher, rows), represent(references, student, rows), y, folds=folds if space == "logit" else None
-    )
+    shown = {"decision": "unmeasured", "n": len(rows)}
+    try:
+        a, b = represent(references, teacher, rows), represent(references, student, rows)
+        seen = complementarity(a, b, y, folds=folds if space == "logit" else None)
+    except ValueError:  # modalities that meet in too few rows, or in one class or fold alone, as a mosaic has them
+        return shown
     values = (seen.value, seen.low, seen.high, seen.se, seen.within, seen.extra, seen.shared, seen.relevant)
-    return {**dict(zip(GAP, values, strict=True)), "decision": seen.decision, "n": int(seen.n)}
+    return shown | dict(zip(GAP, values, strict=True)) | {"decision": seen.decision, "n": int(seen.n)}
 
 
 def gate_table(

@@ -77,9 +77,10 @@ def kd_gate(
     DataFrame, a row an ordered pair: ``teacher``, ``student``; ``metric`` and both out-of-fold values; ``gap`` = I(T; S) - I(S;
     Y) in nats with its 90 % interval ``gap_low`` to ``gap_high`` and standard error; the two terms it is made of, ``within`` =
     I(T; S | Y) and ``extra`` = I(S; Y | T); for the record ``shared`` = I(T; S) and ``relevant`` = I(S; Y); ``decision`` "pass"
-    (interval above 0), "fail" (below), "uncertain" or "weaker"; ``chosen`` (1 for the teacher that a student would get) and its
-    ``weight``; after a fit with teachers also ``gain``, the change of the student's out-of-fold metric with a 95 % interval over
-    rows. Written, with a MuData: ``uns["omicsbal"]["kd_gate"]`` and ``["references"]``, the scores of each modality alone.
+    (interval above 0), "fail" (below), "uncertain", "weaker", or "unmeasured" (they meet in fewer than 20 rows, or one class);
+    ``chosen`` (1 for the teacher that a student would get) and its ``weight``; after a fit with teachers also ``gain``, the
+    change of the student's out-of-fold metric with a 95 % interval over rows. Written, with a MuData:
+    ``uns["omicsbal"]["kd_gate"]`` and ``["references"]``, the scores of each modality alone.
 
     Raises
     ------

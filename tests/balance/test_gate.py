@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import omicsbal.mi.gate as mi_gate
 from omicsbal._types import Arrays, References
 from omicsbal.balance import _dependence as dependence
 from omicsbal.balance import _gate as gate
+from omicsbal.mi.gate import label_facing
 
 NAN = float("nan")
 
@@ -56,8 +56,7 @@ def asked(monkeypatch):
         told = {"value": 0.5, "low": 0.3, "high": 0.7, "se": 0.1, "within": 0.6, "extra": 0.1, "shared": 1.0, "relevant": 0.5}
         return SimpleNamespace(**told, decision="pass", n=len(y))
 
-    monkeypatch.setattr(mi_gate, "complementarity", complementarity)
-    monkeypatch.setattr(gate, "complementarity", complementarity, raising=False)
+    monkeypatch.setattr(gate, "complementarity", complementarity)
     return calls
 
 
@@ -254,7 +253,7 @@ def of_ignorance(n=600, seed=0):
 def test_what_folds_do_to_all_modalities_alike_is_neither_dependence_nor_a_reason_to_teach():
     y, told = of_ignorance()
     references, data = world(told, y, scores={"t": 0.40, "s": 0.33})
-    raw = [mi_gate.label_facing(told[m]) for m in "ts"]
+    raw = [label_facing(told[m]) for m in "ts"]
     assert dependence.squared_correlation(*raw) > 0.8, "what it would be without centring by fold"
     assert dependence.mean_dependence(references.held_out, data.present, references.folds).tolist() == [0, 0]
     found = decide(references, data)
@@ -267,6 +266,18 @@ def test_a_modality_that_says_the_same_of_every_row_depends_on_nothing():
     references, data = world(told, y, scores={"t": 0.6, "s": 0.3})
     assert dependence.mean_dependence(references.held_out, data.present, references.folds).tolist() == [0, 0]
     assert np.isfinite(decide(references, data)["gap"])
+
+
+def test_modalities_that_hardly_meet_are_left_unmeasured_and_nobody_is_taught():
+    rng, y = classes(120)
+    told = {m: log_softmax(rng.normal(size=(120, 3))) for m in "ts"}
+    alone = torch.arange(120) < 60
+    for met, labels in ((0, y), (19, y), (40, np.where(np.arange(120) < 100, 1, y))):  # no row, few rows, a single class
+        for space in ("logit", "embedding"):
+            present = {"t": alone | (torch.arange(120) < 60 + met), "s": ~alone}
+            found = decide(*world(told, labels, scores={"t": 0.9, "s": 0.5}, present=present), space=space)
+            assert found["decision"] == "unmeasured" and math.isnan(found["gap"]) and not found["chosen"]
+            assert found["n"] <= met and (space == "embedding" or found["n"] == met)
 
 
 def test_numbers():

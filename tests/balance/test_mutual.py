@@ -146,7 +146,7 @@ def taught(case, students):
 def test_kd_throughout_shares_the_weight_of_the_student(bench):
     """(eta / M) w_m [(1 - l) CE + l KL]: the student's part of the loss is as large as it was, and the others' untouched."""
     plain = weights_of(knowing(bench("mutual"), [0.9, 0.5, 0.3], [0.7, 0.2, 0.5]))
-    case = taught(bench(Mutual(kd="throughout", gate="always", kd_weight=0.4, relation=2.0)), {"b": "a", "c": "a"})
+    case = taught(bench(Mutual(gate="always", kd_weight=0.4, relation=2.0)), {"b": "a", "c": "a"})
     found = {name: float(w) for name, w in weights_of(case).items()}
     assert found["a"] == float(plain["a"])
     for m in "bc":
@@ -160,10 +160,10 @@ def test_kd_throughout_shares_the_weight_of_the_student(bench):
 
 
 def test_kd_first_leaves_the_multitask_loss_alone(bench):
-    case = taught(bench(Mutual(gate="always")), {})
+    case = taught(bench(Mutual(kd="first", gate="always")), {})
     assert set(case.advance()) == {"fused", "a", "b", "c"} and case.run.strategy.tables == {}
     assert isinstance(case.run.strategy.pretraining(), Distill)
-    assert Mutual(kd="throughout").pretraining() is None
+    assert Mutual().pretraining() is None
 
 
 def test_dependence_is_known_from_the_references_before_the_first_evaluation(bench):
@@ -237,9 +237,9 @@ def test_settings_outside_their_range_are_refused(settings, match):
 
 def test_teachers_are_asked_for_only_where_someone_may_teach():
     assert Mutual().references and Mutual(gate="pilot").references and not Mutual(gate="never").references
-    first = Mutual(gate="always", kd_weight=0.2, temperature=4.0, feature=0.1, relation=0.2, space="embedding").pretraining()
-    expected = {"gate": "always", "weight": 0.2, "temperature": 4.0, "feature": 0.1, "relation": 0.2, "space": "embedding"}
-    assert first.settings().items() >= expected.items()
+    settings = {"gate": "always", "temperature": 4.0, "feature": 0.1, "relation": 0.2, "space": "embedding"}
+    first = Mutual(kd="first", kd_weight=0.2, **settings).pretraining()
+    assert first.settings().items() >= (settings | {"weight": 0.2}).items()
 
 
 def noisy_fit(seed):

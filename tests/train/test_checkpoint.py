@@ -93,10 +93,10 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(toy, loop, tmp_path):
 
 # Strategy, its files, and epochs (three a stage) after which it is killed: in the middle of each stage, and at an end.
 KILLS = [
-    (Mutual("mi_only", gate="always", feature=0.5, relation=0.5), ["reference", "distil", ""], (2, 3, 5, 8)),
-    (Mutual(kd="throughout", gate="always", feature=0.5, relation=0.5), ["reference", ""], (2, 5)),
+    (Mutual("mi_only", kd="first", gate="always", feature=0.5, relation=0.5), ["reference", "distil", ""], (2, 3, 5, 8)),
+    (Mutual(gate="always", feature=0.5, relation=0.5), ["reference", ""], (2, 5)),
     (Distill("pilot", margin=0), ["reference", "pilot0", "pilot1", "pilot2", ""], (5, 8)),
-    (Mutual(gate="never"), ["distil", ""], (2, 3, 5)),
+    (Mutual(kd="first", gate="never"), ["distil", ""], (2, 3, 5)),
 ]
 
 
@@ -122,7 +122,7 @@ def test_a_fit_of_several_stages_goes_on_in_the_stage_that_it_was_stopped_in(
 
 
 def test_stages_of_another_run_are_refused_and_kept(toy, fit, tmp_path):
-    path, options = tmp_path / "run", {"strategy": Mutual(gate="never"), "experts": False}
+    path, options = tmp_path / "run", {"strategy": Mutual(kd="first", gate="never"), "experts": False}
     fit(toy(), checkpoint=Checkpoint(path, "mine"), **options)
     path.unlink()
     before = (tmp_path / "run.distil").read_bytes()

@@ -1,5 +1,6 @@
 """Calls of one loop, one after the other: what each starts from, what it leaves, and what is told of it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-import omicsbal.mi.gate as mi_gate
 from omicsbal._keys import KD_GATE, REFERENCES
 from omicsbal.balance import Distill, Mutual
 from omicsbal.balance import _gate as gate
+from omicsbal.mi.gate import complementarity
 from omicsbal.train import intervals
 from omicsbal.train import stages as module
 
@@ -21,12 +22,11 @@ EPOCHS = 3
 def quick(monkeypatch):
     """Few bootstrap draws, and a gap that always passes: neither is the point here."""
 
-    def complementarity(teacher, student, y, *, folds=None):
+    def passing(teacher, student, y, *, folds=None):
         told = {"value": 0.5, "low": 0.3, "high": 0.7, "se": 0.1, "within": 0.6, "extra": 0.1, "shared": 1.0, "relevant": 0.5}
         return SimpleNamespace(**told, decision="pass", n=len(y))
 
-    monkeypatch.setattr(mi_gate, "complementarity", complementarity)
-    monkeypatch.setattr(gate, "complementarity", complementarity, raising=False)
+    monkeypatch.setattr(gate, "complementarity", passing)
     monkeypatch.setattr(intervals, "DRAWS", 2)
 
 
@@ -40,7 +40,7 @@ def spied(monkeypatch):
         call = SimpleNamespace(strategy=strategy, members=members, start=copy(), draws=options["generator"].get_state())
         call.references = options["references"]
         run = real(net, strategy, data, members, **options)
-        call.end = copy()
+        call.end, call.groups = copy(), run.optimizer.param_groups
         calls.append(call)
         return run
 
@@ -66,11 +66,12 @@ def names(fit):
         ("uniform", ["joint"]),
         (Distill("never"), ["joint"]),
         (Distill("always"), ["reference", "joint"]),
-        (Mutual(gate="never"), ["distil", "joint"]),
-        (Mutual(gate="mi"), ["reference", "distil", "joint"]),
+        (Mutual(gate="never"), ["joint"]),
+        (Mutual(gate="mi"), ["reference", "joint"]),
+        (Mutual(kd="first", gate="never"), ["distil", "joint"]),
+        (Mutual(kd="first"), ["reference", "distil", "joint"]),
         (Distill("pilot", margin=0), ["reference", "pilot 0", "pilot 1", "pilot 2", "joint"]),
-        (Mutual(gate="pilot"), ["reference", "pilot 0", "pilot 1", "pilot 2", "distil", "joint"]),
-        (Mutual(kd="throughout", gate="always"), ["reference", "joint"]),
+        (Mutual(kd="first", gate="pilot"), ["reference", "pilot 0", "pilot 1", "pilot 2", "distil", "joint"]),
     ],
 )
 def test_the_history_holds_every_stage_and_one_chosen_epoch(toy, fit, strategy, expected):
@@ -83,7 +84,7 @@ def test_the_history_holds_every_stage_and_one_chosen_epoch(toy, fit, strategy, 
 
 
 def test_stage_2_begins_with_the_weights_of_stage_1_and_draws_on(toy, fit, spied):
-    fit(toy(), strategy=Mutual(gate="always"), experts=False)
+    fit(toy(), strategy=Mutual(kd="first", gate="always"), experts=False)
     reference, first, second = spied
     assert isinstance(first.strategy, Distill) and isinstance(second.strategy, Mutual)
     assert same(first.end, second.start) and not same(second.start, second.end)
@@ -92,8 +93,20 @@ def test_stage_2_begins_with_the_weights_of_stage_1_and_draws_on(toy, fit, spied
     assert (reference.members.total, first.members.total, second.members.total) == (6, 4, 4), "3 folds, 3 pairs; 3 folds, 1 more"
 
 
+def test_what_stage_1_has_trained_is_fine_tuned_at_a_tenth_of_the_rate(toy, fit, spied):
+    done = fit(toy(), strategy=Mutual(kd="first", gate="never"), experts=False)
+    groups = done.predictor.net.groups()
+    fresh = {id(p) for p in groups["fused"]}
+    for call, slow in zip(spied, (1.0, 0.1), strict=True):
+        shares = {id(p): group["share"] for group in call.groups for p in group["params"]}
+        rates = {group["lr"] / group["share"] for group in call.groups}
+        assert shares == {id(p): 1.0 if id(p) in fresh else slow for ps in groups.values() for p in ps} and len(rates) == 1
+    fit(toy(), strategy="mutual", experts=False)
+    assert {group["share"] for group in spied[-1].groups} == {1.0}, "nothing came before it but what was thrown away"
+
+
 def test_stage_1_is_taught_and_stage_2_is_not(toy, fit, spied):
-    done = fit(toy(), strategy=Mutual(gate="always"), experts=False)
+    done = fit(toy(), strategy=Mutual(kd="first", gate="always"), experts=False)
     taught = {r["student"] for r in done.tables[KD_GATE] if r["chosen"]}
     assert taught
     for stage, expected in (("reference", set()), ("distil", taught), ("joint", set())):
@@ -126,7 +139,7 @@ def test_without_teachers_a_fit_is_unimodal_bit_for_bit(toy, fit):
 
 
 def test_a_gain_is_told_exactly_where_someone_was_taught(toy, fit):
-    for strategy in (Distill("always"), Distill("mi"), Mutual(kd="throughout", gate="always"), Distill(teachers={"rna": "atac"})):
+    for strategy in (Distill("always"), Distill("mi"), Mutual(gate="always"), Distill(teachers={"rna": "atac"})):
         records = fit(toy(), strategy=strategy, experts=False).tables[KD_GATE]
         assert any(r["chosen"] for r in records) and not all(r["chosen"] for r in records)
         for r in records:
@@ -160,7 +173,7 @@ def test_pilots_are_judged_against_the_same_run_without_a_teacher(toy, fit):
     assert {r["decision"] for r in done.tables[KD_GATE] if r not in tried} == {"weaker"}
 
 
-@pytest.mark.parametrize("strategy", [Distill("always"), Mutual(kd="throughout", gate="always", relation=0.5)])
+@pytest.mark.parametrize("strategy", [Distill("always"), Mutual(gate="always", relation=0.5)])
 def test_references_of_another_fit_save_their_training_and_change_nothing(toy, fit, spied, strategy):
     data = toy(absent=0.2)
     afresh = fit(data, strategy=strategy, experts=False)
@@ -180,7 +193,7 @@ def test_pilots_of_one_fit_are_not_taken_for_the_gain_of_another(toy, fit, spied
     assert repr(shared.tables[KD_GATE]) == repr(afresh.tables[KD_GATE])
 
 
-RUNS = ["uniform", Distill("pilot", margin=0), Mutual(kd="throughout"), *(Mutual(gate=g) for g in ("never", "always", "pilot"))]
+RUNS = ["uniform", Distill("pilot", margin=0), "mutual", *(Mutual(kd="first", gate=g) for g in ("never", "always", "pilot"))]
 
 
 @pytest.mark.parametrize("strategy", RUNS)
@@ -224,6 +237,17 @@ def test_a_modality_may_have_a_colon_in_its_name(toy, fit):
         assert [r["student"] for r in done.tables[KD_GATE] if r["chosen"]] == ["my:atac"]
 
 
+def test_modalities_that_never_meet_can_be_fitted(toy, fit, monkeypatch):
+    """With the gap as it is."""
+    monkeypatch.setattr(gate, "complementarity", complementarity)
+    data, first = toy(sizes={"rna": 6, "atac": 4}), torch.arange(60) < 30
+    data = replace(data, data=replace(data.data, present={"rna": first, "atac": ~first}))
+    for strategy in (Distill("mi", margin=0.0, feature=0.5, relation=0.5), Mutual(gate="always"), Mutual(kd="first")):
+        done = fit(data, strategy=strategy, experts=False)
+        assert all(torch.isfinite(p).all() for p in weights(done).values())
+        assert all(r["n"] == 0 and np.isnan(r["gap"]) for r in done.tables[KD_GATE])
+
+
 def test_two_fits_of_one_seed_agree_bit_for_bit(toy, fit):
     for strategy in (Distill("always", feature=0.5, relation=0.5), "mutual"):
         one, two = (fit(toy(absent=0.2), strategy=strategy, experts=False) for _ in range(2))
@@ -239,7 +263,7 @@ def test_after_a_fit_the_strategy_holds_no_rows(toy, fit):
     assert {name: tuple(v.shape) for name, v in kept.items()} == {"f1": (3,), "dependence": (3,)}
 
 
-SAVED = [Distill("always", feature=0.5), Mutual(gate="always"), Mutual(kd="throughout", feature=0.5)]
+SAVED = [Distill("always", feature=0.5), Mutual(kd="first", gate="always"), Mutual(feature=0.5)]
 
 
 @pytest.mark.parametrize("strategy", SAVED)
