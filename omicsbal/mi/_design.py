@@ -11,6 +11,7 @@ from omicsbal.mi._rows import codes
 
 N_FOLDS = 5
 PER_FOLD = 5  # rows a fold below which a class is rare: so few cannot calibrate its probability
+RARE = 0.05  # share of all rows below which it is: where all rows are few, merging would leave nothing to be told
 MERGED = "rare (merged)"
 
 
@@ -93,7 +94,7 @@ def _coded(name: str, values: Any, n: int) -> np.ndarray:
 def _merge(label: np.ndarray, classes: tuple[str, ...], n_folds: int) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Make classes with few rows one; join that one to the smallest class if it cannot be in every fold."""
     size = np.bincount(label)
-    rare = size < PER_FOLD * n_folds
+    rare = size < max(n_folds, min(PER_FOLD * n_folds, RARE * len(label)))
     if rare.any() and not rare.all() and size[rare].sum() < n_folds:
         rare |= size == size[~rare].min()
     if rare.sum() < 2:
@@ -101,7 +102,7 @@ def _merge(label: np.ndarray, classes: tuple[str, ...], n_folds: int) -> tuple[n
     new = np.where(rare, (~rare).sum(), np.cumsum(~rare) - 1)
     kept = tuple(c for c, r in zip(classes, rare, strict=True) if not r)
     told = listed([c for c, r in zip(classes, rare, strict=True) if r])
-    note = f"Classes with fewer than {PER_FOLD} rows a fold, and what they were joined to, count as one: {told}; a lower bound."
+    note = f"Classes with too few rows a fold count as one, so the value is a lower bound: {told}."
     return new[label], (*kept, MERGED), (note,)
 
 

@@ -72,7 +72,8 @@ def unexplained(x: np.ndarray, known: np.ndarray) -> np.ndarray:
     axes, size, _ = np.linalg.svd(known, full_matrices=False)
     basis = axes[:, size > 1e-9 * size[0]]
     left = x - basis @ (basis.T @ x)
-    return np.where(left.std(axis=0) > 1e-6 * x.std(axis=0), left, 0.0)
+    rounding = np.maximum(1e-6 * x.std(axis=0), 1e-12 * np.abs(x).max(axis=0))
+    return np.where(left.std(axis=0) > rounding, left, 0.0)
 
 
 def dependence(a: np.ndarray, b: np.ndarray, spent: int) -> tuple[float, np.ndarray, float]:

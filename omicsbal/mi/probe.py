@@ -91,8 +91,9 @@ def usable(
 
     Returns
     -------
-    Value, standard error, held-out log-probabilities. Classes with fewer than five rows a fold are merged and named in `notes`;
-    what is known of the merged label is a lower bound on what is known of the label.
+    Value, standard error, held-out log-probabilities. Classes with fewer than five rows a fold (of fewer than 500 rows: less than
+    a twentieth of them, our choice) are merged and named in `notes`; what is known of the merged label is a lower bound on what
+    is known of the label.
 
     Raises
     ------
