@@ -28,6 +28,8 @@ def fingerprint(data: Arrays, facts: Mapping[str, Any]) -> str:
 class Checkpoint:
     """One file that is replaced as a whole; a fit of several stages keeps one file for each.
 
+    With a graph encoder it holds the features of the training rows.
+
     Parameters
     ----------
     path

@@ -10,7 +10,7 @@ from omicsbal.graph.build import fused_graph
 from omicsbal.graph.patients import PatientGraph
 from omicsbal.train.members import Members
 
-EPOCHS = 300  # of one full batch each: ROSMAP is still getting better at 100; on BRCA 800 are as good as 100
+EPOCHS = 300  # one step each, since a step computes every row's neighbours anyway
 
 
 def member_graph(
