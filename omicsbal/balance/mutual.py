@@ -1,4 +1,4 @@
-"""Balanced learning via mutual information: KD first, then a multitask loss weighed by macro-F1 and dependence."""
+"""Balanced learning via mutual information: KD, and a multitask loss weighed by macro-F1 and dependence."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from omicsbal.balance._weighting import WEIGHTINGS, averaged, balanced, headroom
 
 
 class Mutual(Strategy):
-    """KD from strong to weak modalities, then a multitask loss that raises the weak but informative ones.
+    """KD from strong to weak modalities, and a multitask loss that raises the weak but informative ones.
 
     Parameters
     ----------
@@ -38,10 +38,9 @@ class Mutual(Strategy):
     Notes
     -----
     ``L = L_0 + (eta / M) sum_m w_m L_m`` with ``w = M softmax(d i / tau)``, cut off at 0.25 and 3, then scaled to sum to M.
-    ``d_m`` is the best modality's out-of-fold metric minus that of m, both scaled so that chance is 0 and perfect is 1; ``i_m``
-    is the mean over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of out-of-fold predictions, 0
-    where it could be chance. Weights carry no gradient, so encoder m receives ``dL_0 + (eta / M) w_m dL_m``. For numbers the
-    metric is R squared.
+    ``d_m`` is the best modality's out-of-fold metric (R squared for numbers) minus that of m, both scaled so that chance is 0 and
+    perfect is 1; ``i_m`` is the mean over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of
+    out-of-fold predictions, 0 where it could be chance. Encoder m receives ``dL_0 + (eta / M) w_m dL_m``.
 
     Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): that KD comes first, and that macro-F1 and mutual
     information set the weights, is theirs; every formula is our choice, since theirs were not to be had. Macro-F1 and mutual
