@@ -62,7 +62,8 @@ class References:
     """Each modality alone, as a teacher and as a yardstick; cross-fitted twice.
 
     What member k may be taught of a row comes from a network that trained neither on that row nor on the rows that k is judged
-    by, so no label of the latter reaches it through its teacher.
+    by. Of the latter's labels there is only what all rows decide together: the epoch that is kept, one temperature a modality,
+    and who may teach.
     """
 
     folds: "Tensor"  # (n,) int64

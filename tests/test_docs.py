@@ -172,7 +172,8 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
     kinds = set(held["heads"]["kind"])
     assert kinds <= set(re.findall(r"`(\w+)`", entries["heads"])) and len(kinds) == 4
 
-    ob.tl.fit(mdata, label_key="cell_type", strategy="mutual", config=ob.FitConfig(max_epochs=2), n_folds=3, progress=False)
+    staged = ob.balance.Mutual(kd="first")
+    ob.tl.fit(mdata, label_key="cell_type", strategy=staged, config=ob.FitConfig(max_epochs=2), n_folds=3, progress=False)
     assert set(mdata.uns["omicsbal"]) == set(entries) | set(taught)
     for name, told in taught.items():
         assert set(mdata.uns["omicsbal"][name].columns) <= columns_told(told, scores, heads), name

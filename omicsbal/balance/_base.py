@@ -42,7 +42,7 @@ class Strategy(nn.Module):
         return None
 
     def pilots(self, references: References) -> "list[tuple[dict[str, str], Strategy]]":
-        """Teachers to try out before `setup`, ``({student: teacher}, strategy of a short run with them)``, some at a time.
+        """Teachers to try out before `setup`, ``({student: teacher}, strategy of a run with them)``, some at a time.
 
         What each pair gained is then in ``references.pilots``.
         """

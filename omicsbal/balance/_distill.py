@@ -21,7 +21,7 @@ class Distill(Strategy):
     Parameters
     ----------
     gate
-        Who may teach: "mi", the sign of ``I(T; S) - I(S; Y)``; "pilot", a short run with and without the teacher; "always", the
+        Who may teach: "mi", the sign of ``I(T; S) - I(S; Y)``; "pilot", a run with the teacher and one without; "always", the
         best classifier; "never".
     weight
         lambda in [0, 1] of a teacher that passes; an uncertain one gets a third of it.

@@ -97,7 +97,7 @@ def by_information(record: Record) -> tuple[str, float, float]:
 
 
 def by_pilot(record: Record) -> tuple[str, float, float]:
-    """A short run with this teacher decides, against the same run without."""
+    """A run with this teacher decides, against the same run without."""
     low, high = record["gain_low"], record["gain_high"]
     verdict = "pass" if low > 0 else "fail" if high < 0 or np.isnan(high) else "uncertain"
     return verdict, record["gain"], 0.0

@@ -86,7 +86,8 @@ def fit(
     net, config
         Shape of the net, settings of the loop; None: the defaults of `NetConfig` and `FitConfig`.
     checkpoint
-        File that the training state is kept in. Call the same fit again after a kill, and it goes on where it was.
+        File that the training state is kept in. Call the same fit again after a kill, and it goes on where it was. Stages before
+        the last keep files of their own beside it, ``<name>.reference`` and so on.
     device
         "auto" (GPU if there is one), "cpu", "cuda".
     key_added

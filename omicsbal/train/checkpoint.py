@@ -58,7 +58,7 @@ class Checkpoint:
 
         if not self.path.exists():
             return
-        expected, do = "a checkpoint of this fit", "Delete the file, or choose another path."
+        expected, do = "a checkpoint of this fit", f"Delete {self.path}, or choose another path."
         try:
             with safe_open(self.path, framework="pt") as file:
                 facts = json.loads((file.metadata() or {}).get("run", "{}"))

@@ -1,4 +1,4 @@
-"""The stages of a fit: references, short pilots, pretraining, and the training proper, each a call of the same loop."""
+"""The stages of a fit: references, pilots, pretraining, and the training proper, each a call of the same loop."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,5 +1,6 @@
 """The gate's table: from a MuData, from a model, and all that is refused."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mudata
@@ -12,7 +13,8 @@ from omicsbal._keys import KD_GATE, REFERENCES
 from omicsbal._validate import OmicsbalWarning
 from omicsbal.balance import Distill, Mutual
 from omicsbal.balance import _gate as gate
-from omicsbal.train import intervals
+from omicsbal.train import intervals, stages
+from omicsbal.train.graphs import member_graph
 
 NET, CONFIG = ob.NetConfig(width=8, depth=1, latent=4), ob.FitConfig(max_epochs=3, n_members=0)
 PAIRS = [("atac", "rna"), ("protein", "rna"), ("rna", "atac"), ("protein", "atac"), ("rna", "protein"), ("atac", "protein")]
@@ -147,6 +149,21 @@ def test_rows_without_a_label_change_nothing(tri, quick, stubbed):
     options = {"label_key": "part", "strategy": Mutual(gate="always"), "n_folds": 3}
     first, second = (quick(mdata, **options).predictor.net.state_dict() for mdata in (tri, other))
     assert all(bool((first[name] == second[name]).all()) for name in first)
+
+
+def test_a_transductive_graph_takes_in_rows_without_a_label(tri, stubbed, monkeypatch):
+    tri.obs["part"] = tri.obs["cell_type"].astype(object)
+    tri.obs.loc[tri.obs_names[70:], "part"] = None
+    sizes = []
+
+    def made(*given, **options):
+        sizes.append(member_graph(*given, **options))
+        return sizes[-1]
+
+    monkeypatch.setattr(stages, "member_graph", made)
+    for form in ("transductive", "inductive"):
+        ask(tri, label_key="part", net=replace(NET, encoder="graph", graph_form=form, graph_neighbours=5))
+    assert [graph.size for graph in sizes] == [90, 70]
 
 
 @pytest.mark.parametrize("strategy", [Distill("always"), Mutual(kd="first", gate="always"), Mutual(gate="pilot"), "mutual"])
