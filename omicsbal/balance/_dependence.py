@@ -13,7 +13,7 @@ from omicsbal.mi.gaussian import copula_mi
 
 FEW = 100  # rows below which the estimate moves by chance alone: it is then left as it is
 PLENTY = 5000  # rows beyond which nothing is gained: an even sample of about that many is used
-LEVEL = 0.975  # quantile of the null below which dependence counts as none
+LEVEL = 0.999  # quantile of the null below which dependence counts as none: pairs and epochs are many, chance must not promote
 
 
 def label_coordinates(told: Tensor, folds: Tensor) -> np.ndarray:

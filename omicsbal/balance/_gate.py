@@ -97,9 +97,8 @@ def by_information(record: Record) -> tuple[str, float, float]:
 
 
 def by_pilot(record: Record) -> tuple[str, float, float]:
-    """A run with this teacher decides, against the same run without."""
-    low, high = record["gain_low"], record["gain_high"]
-    verdict = "pass" if low > 0 else "fail" if high < 0 or np.isnan(high) else "uncertain"
+    """A run with this teacher decides, against the same run without; one that gained nothing has failed."""
+    verdict = "pass" if record["gain_low"] > 0 else "uncertain" if record["gain"] > 0 else "fail"
     return verdict, record["gain"], 0.0
 
 

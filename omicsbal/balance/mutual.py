@@ -105,7 +105,7 @@ class Mutual(Strategy):
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         kappa, shared = headroom(self.f1, state.chance), self.dependence.nan_to_num(nan=0.0)
-        emphasis = shared if self.mi_sign > 0 else 1 - shared
+        emphasis = shared if self.mi_sign > 0 else (1 - self.dependence).nan_to_num(nan=0.0)  # unknown moves nothing
         weight = balanced(kappa, emphasis, weighting=self.weighting, sharpness=self.sharpness)
         if state.epoch < self.warm_up * state.n_epochs:
             weight = torch.ones_like(weight)
