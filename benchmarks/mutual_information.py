@@ -129,10 +129,10 @@ def near(case: Case) -> bool:
 
 
 def two_sides(case: Case) -> bool:
-    """With labels `between` costs 10 to 30 s a draw: d = 16 alone, two worlds at n = 5000, two seeds of the null."""
+    """With labels `between` costs 10 to 30 s a draw: at n = 5000 two worlds of d = 16 alone, and two seeds of the null."""
     w = case.world
     if w.part == "C":
-        return w.d == 16 and (case.n < 5000 or w.truth > 1)
+        return case.n < 5000 or (w.d == 16 and w.truth > 1)
     return sides(case) and (w.name != "label says nothing" or case.seed < 2)
 
 

@@ -76,6 +76,7 @@ def error_cell(part: pd.DataFrame) -> tuple[float, str]:
 def coverage(frame: pd.DataFrame) -> str:
     """Share of draws whose truth is within 1.96 standard errors of the estimate."""
     known = frame[frame["se"].notna() & (frame["truth"] > 0)]
+    known = known.assign(part=known["part"].where((known["part"] != "A") | (known["truth"] < 5), "A, I = 5"))
     lines = ["| estimator | part | " + " | ".join(["fewest n", "more", "most n"]) + " | draws |", "|---" * 6 + "|"]
     for (e, p), part in known.groupby(["estimator", "part"]):
         sizes = sorted(part["n"].unique())
@@ -90,8 +91,10 @@ def null_band(frame: pd.DataFrame) -> str:
     """Share of independent draws within the 95 % null band that came with them, and above it."""
     known = frame[frame["low"].notna() & (frame["truth"] == 0)]
     lines = ["| world | d | n | draws | within | above | mean value |", "|---" * 7 + "|"]
+    told = {"linear": "label shuffled", "dense": "two sides", "sparse": "two sides"}
+    known = known.assign(kind=known["shape"].replace(told)).sort_values(["kind", "d", "n"], ascending=[False, True, True])
     known = known.assign(inside=known["value"].between(known["low"], known["high"]), above=known["value"] > known["high"])
-    for (world, d, n), part in known.groupby(["shape", "d", "n"], sort=False):
+    for (world, d, n), part in known.groupby(["kind", "d", "n"], sort=False):
         cells = [world, d, n, len(part), f"{100 * part['inside'].mean():.0f} %", f"{100 * part['above'].mean():.0f} %"]
         lines.append("| " + " | ".join(map(str, cells)) + f" | {part['value'].mean():+.3f} |")
     share = known["inside"].mean()
