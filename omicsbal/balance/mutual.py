@@ -17,7 +17,7 @@ class Mutual(Strategy):
     Parameters
     ----------
     weighting
-        "f1_mi_softmax"; or its ablations "f1_only", "mi_only", "static".
+        "f1_mi_softmax"; or its ablations "f1_only", which also raises a modality that is noise, "mi_only", "static".
     mi_sign
         1: dependent modalities gain weight; -1: complementary ones, with ``1 - i`` in place of i. The paper's sign is not known
         to us.

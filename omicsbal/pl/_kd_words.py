@@ -42,4 +42,4 @@ def _sentence(row: dict[Any, Any]) -> str:
     if not np.isfinite(row["gain"]):
         return f"{who}; gain not measured"
     interval = spanned(row["gain_low"], row["gain_high"], 3)
-    return f"{who}; KD changed its {metric_label(row['metric'])} by {signed(row['gain'], 3)} ({interval})"
+    return f"{who}; after KD its {metric_label(row['metric'])} changed by {signed(row['gain'], 3)} ({interval})"

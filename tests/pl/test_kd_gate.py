@@ -127,13 +127,13 @@ def test_a_gain_without_a_gap_is_written_but_not_drawn(gated):
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({}, "rna may teach cnv; KD changed its macro-F1 by +0.027 (+0.007 to +0.047)"),
+        ({}, "rna may teach cnv; after KD its macro-F1 changed by +0.027 (+0.007 to +0.047)"),
         ({"decision": "uncertain"}, "rna might teach cnv (uncertain)"),
         ({"decision": "fail"}, "rna teaches cnv though the gate is closed"),
         ({"decision": "fail", "chosen": 0}, "No modality may teach another 0 of 2 pairs pass; n = 283"),
         ({"decision": "pass", "chosen": 0}, "rna may teach cnv"),
         ({"gain": -0.01, "gain_low": -0.02, "gain_high": -0.0}, "by -0.010 (-0.020 to +0.000)"),
-        ({"metric": "r2"}, "changed its R² by"),
+        ({"metric": "r2"}, "its R² changed by"),
         ({"n": 100}, "n = 100 to 283"),
     ],
 )

@@ -192,10 +192,12 @@ def test_a_checkpointed_fit_is_the_same_and_goes_on_from_its_end(tri, quick, tmp
     _check_equal(plain, quick(tri.copy(), checkpoint=path))
     assert path.stat().st_size == size and [p.name for p in tmp_path.iterdir()] == ["run"]
     mdata = tri.copy()
-    with pytest.raises(ValueError, match=r"`checkpoint`: expected a checkpoint of this fit; found one of other data or settings"):
+    with pytest.raises(
+        ValueError, match=r"`checkpoint`: expected a checkpoint of this fit; found one of other data or settings. Delete .*run"
+    ):
         quick(mdata, checkpoint=path, random_state=1)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"`checkpoint`: .*; found .*run, which cannot be read. Delete the file"):
+    with pytest.raises(ValueError, match=r"`checkpoint`: .*; found .*run, which cannot be read. Delete .*run, or choose"):
         quick(mdata, checkpoint=path)
     assert "omicsbal" not in mdata.uns
 
