@@ -13,6 +13,7 @@ killed and started again. All variants share folds, recipes, references, seed an
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 import warnings
@@ -142,6 +143,12 @@ def scores_of(case: Case, prediction: np.ndarray) -> dict[str, float]:
     return {"f1": found["macro_f1"], "nll": found["log_loss"]}
 
 
+def commit() -> str:
+    """The commit whose code makes these lines; run from a clean checkout."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS, capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
 class Log:
     """Lines of one action; a piece is known by its first fields."""
 
@@ -149,6 +156,7 @@ class Log:
         self.path, self.key = RESULTS / f"main_method_{action}.jsonl", key
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         self.there = {tuple(r[k] for k in key) for r in map(json.loads, lines)}
+        self.commit = {"commit": commit()}
 
     def has(self, **piece) -> bool:
         return tuple(piece[k] for k in self.key) in self.there
@@ -156,7 +164,8 @@ class Log:
     def add(self, rows: list[dict]) -> None:
         with self.path.open("a") as file:
             file.writelines(
-                json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in r.items()}) + "\n" for r in rows
+                json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in (r | self.commit).items()}) + "\n"
+                for r in rows
             )
 
 
@@ -306,8 +315,8 @@ def main() -> None:
             P, args, "tasks", [t for t in P.NAMES if t not in ABLATION], ["concatenation", "uniform", "full"]
         ),
         "gates": lambda: gates(P, args),
-        "noise": lambda: sweep(P, args, "noise", [0.5, 0.75, 1.0], noisy),
-        "rows": lambda: sweep(P, args, "rows", [0.1, 0.3], fewer),
+        "noise": lambda: sweep(P, args, "noise", [0.25, 0.5, 0.75, 1.0], noisy),
+        "rows": lambda: sweep(P, args, "rows", [0.1, 0.3, 0.5], fewer),
     }
     actions[args.action]()
 

@@ -73,11 +73,10 @@ def affinity(x: np.ndarray, *, neighbours: int = NEIGHBOURS, mu: float = MU) -> 
 
     Notes
     -----
-    Wang et al. 2014 (doi:10.1038/nmeth.2810), with its K and mu. Programs in use differ from one another in whether the distance
-    is squared and in a factor ``1 / (mu sigma_ij)``, that of a normal density; on six cohorts neither moved the share of
-    same-label edges after fusion by more than 0.02, so both are left out, which also keeps W free of units (our choice). Columns
-    are not z-scored: the recipes have scaled the features, and what they hand over may be principal components, which z-scores
-    would whiten.
+    Wang et al. 2014 (doi:10.1038/nmeth.2810), with its K and mu. Programs in use differ from one another in whether the
+    distance is squared and in a factor ``1 / (mu sigma_ij)``, that of a normal density; both are left out, which also keeps W
+    free of units (our choice). Columns are not z-scored: the recipes have scaled the features, and what they hand over may be
+    principal components, which z-scores would whiten.
 
     Examples
     --------
