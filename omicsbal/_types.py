@@ -72,6 +72,8 @@ class References:
     targets: "dict[str, Tensor]"  # {m: (K, n, c)} calibrated outputs that member k may learn from
     embeddings: "dict[str, Tensor]"  # {m: (n, k)} out-of-fold embeddings; each fold has coordinates of its own
     features: "Callable[[str], Tensor]"  # m -> (K, n, k): embeddings member k may learn from, in one space for each k
+    seen: dict[str, float] = field(default_factory=dict)  # {m: mean score (0, 1] on rows the network trained on}
+    unseen: dict[str, float] = field(default_factory=dict)  # {m: the same on rows it did not}; both calibrated
     pilots: "dict[tuple[str, str], dict[str, float]]" = field(
         default_factory=dict
     )  # (teacher, student) -> gain, gain_low, gain_high
@@ -94,4 +96,7 @@ class FitState:
     epoch: int = 0
     oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "oof_<metric>:<head>"
     held_out: Outputs | None = None  # out-of-fold outputs, leading axis 1, in the epoch after they were made; else None
+    losses: dict[str, float] = field(default_factory=dict)  # mean of each loss term over the last epoch's batches and members
     signals: dict[str, float] = field(default_factory=dict)  # what the strategy wants in the history
+    scales: "dict[str, Tensor | float]" = field(default_factory=dict)  # of the coming update, by `balance._updates` alone
+    forget: set[str] = field(default_factory=set)  # parameter groups whose optimiser moments are to be dropped

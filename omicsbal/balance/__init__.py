@@ -34,6 +34,7 @@ __all__ = [
     "Unimodal",
     "fresh",
     "name_of",
+    "register",
     "strategies",
 ]
 
@@ -49,30 +50,100 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 
 def strategies() -> "pd.DataFrame":
-    """All strategies: name, one line, constructor arguments, and which heads get a loss.
+    """All strategies: what each does, where it comes from, what it asks for and costs.
 
     Returns
     -------
-    DataFrame with columns ``name``, ``summary``, ``arguments``, ``fused`` and ``unimodal``, a row a strategy.
+    DataFrame, a row a strategy, sorted by name. ``name``; ``summary``; ``paper``, with its arXiv id or DOI; ``needs``, what it
+    asks for beyond one pass a batch; ``cost``, time of an optimiser step relative to `joint` (benchmarks/results/strategies.md;
+    teachers come on top); ``tasks`` it supports; ``confidence``: "faithful" to paper or code up to what its docstring lists, "our
+    reconstruction" where the formulas were not to be had, "own" where there is no paper; ``arguments`` of the constructor;
+    ``fused`` and ``unimodal``, which heads get a loss.
 
     Examples
     --------
-    >>> strategies()["name"].tolist()
-    ['distill', 'joint', 'late', 'modality_dropout', 'mutual', 'uniform', 'unimodal']
+    >>> table = strategies().set_index("name")
+    >>> table.loc["modality_dropout", ["paper", "confidence"]].tolist()
+    ['Neverova et al. 2016, arXiv:1501.00102', 'faithful']
     """
     import pandas as pd
 
-    rows = [
-        (
-            name,
-            (inspect.getdoc(cls) or "").split("\n", 1)[0],
-            str(inspect.signature(cls)).split(" ->")[0],
-            cls.fused,
-            cls.unimodal,
-        )
-        for name, cls in STRATEGIES.items()
-    ]
-    return pd.DataFrame(rows, columns=["name", "summary", "arguments", "fused", "unimodal"])
+    rows = {
+        name: {
+            "summary": (inspect.getdoc(cls) or "").split("\n", 1)[0],
+            "paper": cls.paper,
+            "needs": ", ".join(_needs(cls)),
+            "cost": cls.cost,
+            "tasks": ", ".join(cls.tasks),
+            "confidence": cls.confidence,
+            "arguments": str(inspect.signature(cls)).split(" ->")[0],
+            "fused": cls.fused,
+            "unimodal": cls.unimodal,
+        }
+        for name, cls in sorted(STRATEGIES.items())
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name").reset_index()
+
+
+def _needs(cls: type[Strategy]) -> list[str]:
+    """What a strategy asks for, declared or to be seen from its flags."""
+    flags = {"unimodal references": cls.references is True, "probe heads": cls.probes}
+    return [name for name, there in flags.items() if there] + ([cls.needs] if cls.needs else [])
+
+
+def register(name: str, cls: type[Strategy]) -> None:
+    """Let a strategy of your own go by a name: in `ob.tl.fit(strategy=...)`, `strategies` and saved models.
+
+    A saved model says only the name: register the class again before `FittedModel.load` in another session.
+
+    Parameters
+    ----------
+    name
+        Lower case, a Python identifier; not that of another class. Registering a class again under its name replaces it, as
+        running a notebook cell twice does.
+    cls
+        Subclass of `Strategy` that can be made without arguments and keeps each argument as an attribute of the same name.
+
+    Raises
+    ------
+    TypeError
+        Not a subclass of `Strategy`, or one that needs arguments.
+    ValueError
+        A name that is no lower-case identifier, or is taken by a strategy of this package or by another class; an argument that
+        is not kept.
+
+    Examples
+    --------
+    >>> class Louder(Strategy):
+    ...     "The first modality weighs twice."
+    ...
+    ...     def weights(self, state, losses, outputs, batch):
+    ...         return {next(iter(outputs.unimodal)): 2.0}
+    >>> register("louder", Louder)
+    >>> fresh("louder").heads(["rna"])
+    ['fused', 'rna']
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Strategy)):
+        found = cls.__name__ if isinstance(cls, type) else type(cls).__name__
+        raise TypeError(problem("cls", expected="a subclass of ob.balance.Strategy", found=found, do="Pass the class itself."))
+    if not (isinstance(name, str) and name.isidentifier() and name == name.lower()):
+        do = "Choose a name such as 'my_method'."
+        raise ValueError(problem("name", expected="a lower-case Python identifier", found=repr(name), do=do))
+    there = STRATEGIES.get(name)
+    if there is not None and (there.__module__.startswith(__name__) or there.__qualname__ != cls.__qualname__):
+        found = f"{name!r}, which is {there.__name__}"
+        raise ValueError(problem("name", expected="one that is free", found=found, do="Choose another."))
+    unset = [p.name for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
+    if unset:
+        expected = "a class that can be made without arguments"
+        raise TypeError(problem("cls", expected=expected, found=f"{unset} without default", do="Give each a default."))
+    made = cls()
+    lost = [argument for argument in inspect.signature(cls).parameters if not hasattr(made, argument)]
+    if lost:
+        expected = "each argument kept as an attribute of its name"
+        do = "Set self.<argument> = <argument> in __init__: copies and saved models are made from these."
+        raise ValueError(problem("cls", expected=expected, found=f"{lost} missing", do=do))
+    STRATEGIES[name] = cls
 
 
 def fresh(strategy: str | Strategy) -> Strategy:

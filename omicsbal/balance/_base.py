@@ -7,6 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from omicsbal._types import FUSED, Batch, FitState, Outputs, References
+from omicsbal._validate import problem
+
+
+def is_nothing(weight: Tensor | float) -> bool:
+    """Whether a term is switched off by a plain 0; tensors are never looked into, which would wait for the device."""
+    return not isinstance(weight, Tensor) and weight == 0
 
 
 class Strategy(nn.Module):
@@ -26,12 +32,26 @@ class Strategy(nn.Module):
         Whether each modality is to be trained alone first, so that ``state.references`` is there in `setup`.
     tables
         What the strategy found out before training and the user should see: ``{name: records}``, filled in `setup`.
+    probes
+        Whether unimodal heads see embeddings without sending a gradient back: they then tell what an encoder knows and change
+        nothing about it.
+    tasks
+        Kinds of label it supports.
+    paper, confidence, needs, cost
+        For the table of `strategies`: source with its id; "faithful", "our reconstruction" or "own"; what it asks for beyond one
+        pass; step time relative to `joint` in benchmarks/results/strategies.md, teachers not counted.
     """
 
     fused: bool = True
     unimodal: bool = True
     references: bool = False
     tables: dict[str, list[dict[str, Any]]]
+    probes: bool = False
+    tasks: tuple[str, ...] = ("classification", "regression")
+    paper: str = ""
+    confidence: str = "own"
+    needs: str = ""
+    cost: float = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,11 +68,27 @@ class Strategy(nn.Module):
         """
         return []
 
+    def check_task(self, kind: str) -> None:
+        """Refuse a label of a kind the method has no form for.
+
+        Raises
+        ------
+        ValueError
+            The kind is not among `tasks`.
+        """
+        if kind not in self.tasks:
+            do = "Take another strategy (ob.balance.strategies() says what each supports), or make a categorical label."
+            raise ValueError(problem("strategy", expected=f"one that supports {kind}", found=type(self).__name__, do=do))
+
     def setup(self, state: FitState) -> None:
         """Once, before the optimiser is built: make parameters, keep snapshots of the initial weights."""
 
     def start_epoch(self, state: FitState) -> None:
         """Before each epoch: read ``state.oof`` (newest out-of-fold metrics), set weights, freeze, re-initialise."""
+
+    def rows(self, state: FitState, batch: Batch) -> Batch:
+        """Before the encoders: weigh rows anew (``weight`` may become (..., n)) or hide modalities of some; training only."""
+        return batch
 
     def passes(self, state: FitState, names: list[str]) -> list[list[str]]:
         """The terms of each optimiser step of a batch; one step with all of them unless an alternating method says otherwise."""
@@ -61,6 +97,14 @@ class Strategy(nn.Module):
     def features(self, state: FitState, z: dict[str, Tensor], batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Edit embeddings in training; returns them and the presence that the fusion is to see."""
         return z, batch.present
+
+    def modulate(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the fusion is to see of the embeddings, in training and at prediction; neither labels nor other rows."""
+        return z
+
+    def own_heads(self, z: dict[str, Tensor]) -> dict[str, Tensor] | None:
+        """Own unimodal outputs, in training and at prediction; neither labels nor other rows. None keeps the net's."""
+        return None
 
     def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Further named terms: ``{name: (mean loss, rows)}``, both of shape ``(...)``."""
@@ -75,7 +119,8 @@ class Strategy(nn.Module):
 
         Summing over members keeps their gradients apart, since no parameter is shared.
         """
-        torch.stack([(weights.get(name, 1.0) * loss).sum() for name, loss in losses.items()]).sum().backward()
+        parts = [(weights.get(name, 1.0) * loss).sum() for name, loss in losses.items() if not is_nothing(weights.get(name, 1.0))]
+        torch.stack(parts).sum().backward()
 
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
         """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""

@@ -58,6 +58,9 @@ class Distill(Strategy):
     """
 
     fused = False
+    paper = "Xie, Xu & Sanguinetti 2025, arXiv:2510.13182"
+    confidence = "our reconstruction"
+    needs = "unimodal references"
 
     def __init__(
         self,

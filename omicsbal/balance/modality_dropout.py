@@ -27,6 +27,9 @@ class ModalityDropout(Strategy):
     0.5
     """
 
+    paper = "Neverova et al. 2016, arXiv:1501.00102"
+    confidence = "faithful"
+
     def __init__(self, rate: float = 0.3) -> None:
         super().__init__()
         self.rate = check_number("rate", rate, low=0, high=0.99)

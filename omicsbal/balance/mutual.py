@@ -52,6 +52,8 @@ class Mutual(Strategy):
     ['fused', 'rna', 'cnv']
     """
 
+    paper, confidence = "Xie & Sanguinetti 2025, arXiv:2511.00987", "our reconstruction"
+    needs = "unimodal references"
     f1: Tensor  # (M,) averaged metric; NaN before the first evaluation
     dependence: Tensor  # (M,) averaged i
 

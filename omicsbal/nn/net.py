@@ -99,10 +99,20 @@ class MultiOmicsNet(nn.Module):
             z[m] = cast("GraphEncoder", encoder).on_graph(x[m], graph.anchors(m), graph.among(m, settled), reverse, rows)
         return z
 
-    def decode(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:
-        """Heads on embeddings; absent modalities take no part in the fused head."""
-        joint = self.fusion(z, present)
-        unimodal = {m: head(z[m]) for m, head in zip(self.modalities, self.heads, strict=True)}
+    def decode(
+        self,
+        z: dict[str, Tensor],
+        present: dict[str, Tensor],
+        *,
+        shown: dict[str, Tensor] | None = None,
+        probes: bool = False,
+    ) -> Outputs:
+        """Heads on embeddings; absent modalities take no part in the fused head.
+
+        `shown` is what the fusion sees in place of z. With `probes` no gradient of the unimodal heads reaches z.
+        """
+        joint = self.fusion(z if shown is None else shown, present)
+        unimodal = {m: head(z[m].detach() if probes else z[m]) for m, head in zip(self.modalities, self.heads, strict=True)}
         return Outputs(z=z, joint=joint, fused=self.joint_head(joint), unimodal=unimodal)
 
     def forward(self, x: dict[str, Tensor], present: dict[str, Tensor], index: Tensor | None = None) -> Outputs:

@@ -146,6 +146,7 @@ def fit(
         rare=rare,
         random_state=random_state,
     )
+    balancer.check_task(design.outcome.kind)
     params = {
         "strategy": name_of(balancer),
         "strategy_settings": balancer.settings(),

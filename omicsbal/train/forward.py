@@ -1,6 +1,7 @@
 """Forward passes without training: out-of-fold for the training rows, averaged over members for new rows."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from omicsbal.train.members import Members
 CHUNK = 4096  # rows a forward pass: bounds memory at members x CHUNK x width floats a layer
 
 
-def with_fusion(strategy: Strategy, outputs: Outputs, present: dict[str, Tensor]) -> Outputs:
-    """The outputs with the strategy's own fused prediction, if it has one.
+def decoded(net: MultiOmicsNet, strategy: Strategy, z: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:
+    """All heads on embeddings, the strategy's own where it has some.
 
     Where the net's fusion takes no part in training, its embedding would be a random projection; the mean of the modalities'
     embeddings stands in.
     """
+    outputs = net.decode(z, present, shown=strategy.modulate(z, present), probes=strategy.probes)
+    own = strategy.own_heads(z)
+    outputs = outputs if own is None else replace(outputs, unimodal=own)
     fused = strategy.fuse(outputs, present)
     if fused is None and strategy.fused:
         return outputs
@@ -31,7 +35,7 @@ def outputs_of(
     net: MultiOmicsNet, strategy: Strategy, x: Mapping[str, Tensor], present: Mapping[str, Tensor], index: Tensor | None = None
 ) -> Outputs:
     """One pass; `index` as in `MultiOmicsNet.encode`."""
-    return with_fusion(strategy, net(x, present, index), dict(present))
+    return decoded(net, strategy, net.encode(dict(x), dict(present), index), dict(present))
 
 
 def _visible(data: Arrays, only: frozenset[str] | None) -> dict[str, Tensor]:

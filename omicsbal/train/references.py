@@ -51,6 +51,9 @@ def references_of(
     teacher = torch.from_numpy(members.teachers(n_students)).to(device)[:, folds]  # (K, n): who teaches member k about row i
     y = data.y.cpu().numpy()
     scores, held_out, targets, embeddings, spaces = {}, {}, {}, {}, {}
+    seen: dict[str, float] = {}
+    unseen: dict[str, float] = {}
+    scored = members.scored(device)
     for m, (raw, z) in whole(net, strategy, data).items():
         here = data.present[m].cpu().numpy()
         own = outcome.link(raw[folds, rows].cpu().double().numpy())
@@ -63,11 +66,15 @@ def references_of(
         held_out[m] = calibrated(raw[folds, rows])
         targets[m] = calibrated(raw[teacher, rows])
         embeddings[m], spaces[m] = z[folds, rows], z
+        sure = outcome.task.score(calibrated(raw), data.y)  # (members, n)
+        for told, mask in ((seen, scored), (unseen, 1 - scored)):
+            share = mask * data.present[m] * data.weight
+            told[m] = float((sure * share).sum() / share.sum())
 
     def features(m: str) -> Tensor:
         return _features(spaces[m], data.present[m], folds, teacher)
 
-    return References(folds, scores, held_out, targets, embeddings, features)
+    return References(folds, scores, held_out, targets, embeddings, features, seen, unseen)
 
 
 def _features(z: Tensor, present: Tensor, folds: Tensor, teacher: Tensor) -> Tensor:

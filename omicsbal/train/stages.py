@@ -159,6 +159,7 @@ class Stages:
 
     def all(self, strategy: Strategy) -> tuple[MultiOmicsNet, Members, Run]:
         """Every stage that the strategy asks for, in order; returns the net, its members and the last run."""
+        strategy.check_task(self.outcome.kind)
         first = strategy.pretraining()
         self.planned = 1 + (first is not None) + (strategy.references and self.references is None)
         if strategy.references:

@@ -13,8 +13,9 @@ from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.train.batches import shuffled
-from omicsbal.train.forward import out_of_fold, with_fusion
+from omicsbal.train.forward import decoded, out_of_fold
 from omicsbal.train.members import Members
+from omicsbal.train.updates import forget, scaled_step
 
 # Of the learning rate, for what is pretrained. At the full rate unimodal heads, already at their best, only get worse, and the
 # epoch that suits them is over before the fused head has learned.
@@ -87,15 +88,17 @@ def check_finite(losses: Mapping[str, Tensor], epoch: int) -> None:
 def step(run: Run, state: FitState, batch: Batch, terms: Mapping[str, Term]) -> dict[str, Tensor]:
     """All optimiser steps of one batch; returns the last value of each loss, (K,)."""
     seen: dict[str, Tensor] = {}
+    batch = run.strategy.rows(state, batch)
     for names in run.strategy.passes(state, list(terms)):
         z, visible = run.strategy.features(state, run.net.encode(batch.x, batch.present, batch.index), batch)
-        outputs = with_fusion(run.strategy, run.net.decode(z, visible), visible)
+        outputs = decoded(run.net, run.strategy, z, visible)
         losses = {name: terms[name](outputs, batch)[0] for name in names}
         losses |= {name: mean for name, (mean, _) in run.strategy.terms(state, outputs, batch).items()}
         check_finite(losses, state.epoch)
         run.optimizer.zero_grad()
+        state.scales = {}
         run.strategy.backward(state, losses, run.strategy.weights(state, losses, outputs, batch))
-        run.optimizer.step()
+        scaled_step(run.optimizer, run.net.groups() if state.scales else {}, state.scales)
         seen |= {name: loss.detach() for name, loss in losses.items()}
     return seen
 
@@ -167,13 +170,15 @@ def train(
         for group in run.optimizer.param_groups:
             group["lr"] = group["share"] * config.learning_rate * 0.5 * (1 + math.cos(math.pi * run.epoch / epochs))
         strategy.start_epoch(state)
+        forget(run.optimizer, net.groups(), state.forget)
         net.train()
         seen = [step(run, state, batch, terms) for batch in shuffled(data, scored, size=size, generator=generator)]
         run.epoch += 1
         state.held_out = None
         row = {"epoch": float(run.epoch)}
-        for name in seen[0]:
-            row[f"loss:{name}"] = float(torch.stack([losses[name].mean() for losses in seen]).mean())
+        named = list(dict.fromkeys(name for losses in seen for name in losses))
+        state.losses = {n: float(torch.stack([s[n].mean() for s in seen if n in s]).mean()) for n in named}
+        row |= {f"loss:{name}": value for name, value in state.losses.items()}
         if run.epoch % every == 0 or run.epoch == epochs:
             state.held_out = out_of_fold(net, strategy, data, members)
             value, run.oof = judge(state.held_out)

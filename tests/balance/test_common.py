@@ -12,6 +12,12 @@ from omicsbal.train.forward import outputs_of
 
 pytestmark = pytest.mark.parametrize("name", STRATEGIES)
 
+# Settings without draws: a draw is dealt out in the order of the modalities.
+DRAWLESS: dict[str, dict] = {
+    "modality_dropout": {"rate": 0.0},
+}
+ORDERED: set[str] = set()  # methods that visit modalities one after the other, whose order is part of what they are
+
 
 def same(first: dict, second: dict) -> bool:
     return list(first) == list(second) and all(torch.equal(first[k], second[k]) for k in first)
@@ -178,13 +184,10 @@ def test_prediction_is_pure(bench, name) -> None:
 
 def test_reordering_modalities_only_reorders(bench, name) -> None:
     """From the same initial weights and without draws, the same net comes out."""
-    settings = {"rate": 0.0} if name == "modality_dropout" else {}  # its draws are dealt out in the order of the modalities
-    first, second = (bench(STRATEGIES[name](**settings), modalities=order) for order in ("abc", "cab"))
-    net, moved = first.run.net, second.run.net
-    for there, here in ((moved.encoders, net.encoders), (moved.heads, net.heads), (moved.fusion.project, net.fusion.project)):
-        for i, m in enumerate(moved.modalities):
-            there[i].load_state_dict(here[net.modalities.index(m)].state_dict())
-    moved.joint_head.load_state_dict(net.joint_head.state_dict())
+    if name in ORDERED:
+        pytest.skip("visits the modalities in the order of the MuData, as it says")
+    first = bench(STRATEGIES[name](**DRAWLESS.get(name, {})), modalities="abc")
+    second = bench(STRATEGIES[name](**DRAWLESS.get(name, {})), modalities="cab", like=first)
     first.advance(3)
     second.advance(3)
     one, two = predictions(first), predictions(second)

@@ -1,14 +1,19 @@
 import pytest
 import torch
 
-from omicsbal.balance import STRATEGIES, ModalityDropout, Strategy, Uniform, fresh, name_of, strategies
+from omicsbal.balance import STRATEGIES, ModalityDropout, Strategy, Uniform, fresh, name_of, register, strategies
 
 
 def test_the_table_has_a_row_a_strategy() -> None:
     table = strategies()
     assert table["name"].tolist() == sorted(STRATEGIES)
-    assert table.columns.tolist() == ["name", "summary", "arguments", "fused", "unimodal"]
+    columns = ["name", "summary", "paper", "needs", "cost", "tasks", "confidence", "arguments", "fused", "unimodal"]
+    assert table.columns.tolist() == columns
     assert table["summary"].str.len().min() > 10
+    assert set(table["confidence"]) == {"faithful", "our reconstruction", "own"}
+    sourced = table["paper"].str.contains(r"arXiv:\d{4}\.\d{4,5}|doi:10\.", regex=True)
+    assert (sourced | (table["confidence"] == "own")).all(), table.loc[~sourced, ["name", "paper"]]
+    assert (table["cost"] > 0).all() and table["tasks"].str.contains("classification").all()
     assert table.set_index("name").loc["modality_dropout", "arguments"] == "(rate: float = 0.3)"
 
 
@@ -63,3 +68,48 @@ def test_weights_scale_gradients_by_term_and_member(bench) -> None:
 def test_a_users_own_strategy_goes_by_its_class(bench) -> None:
     assert name_of(Halved()) == "Halved"
     assert fresh(Halved(0.1)).weight == 0.1
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A copy that a test may add to."""
+    from omicsbal import balance
+
+    monkeypatch.setattr(balance, "STRATEGIES", dict(STRATEGIES))
+    return balance.STRATEGIES
+
+
+def test_a_users_own_strategy_gets_a_name(registry) -> None:
+    register("halved", Halved)
+    register("halved", Halved)  # a cell that is run again
+    assert type(fresh("halved")) is Halved and name_of(Halved(0.1)) == "halved"
+    assert "halved" in set(strategies()["name"])
+
+
+class Unkept(Strategy):
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+
+
+class Bare(Strategy):
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+
+@pytest.mark.parametrize(
+    ("name", "cls", "error", "told"),
+    [
+        ("uniform", Halved, ValueError, "'uniform', which is Uniform"),
+        ("My method", Halved, ValueError, "lower-case Python identifier"),
+        ("mine", Halved(), TypeError, "a subclass of ob.balance.Strategy; found Halved"),
+        ("mine", dict, TypeError, "a subclass of ob.balance.Strategy; found dict"),
+        ("mine", Bare, TypeError, r"\['weight'\] without default"),
+        ("mine", Unkept, ValueError, r"\['weight'\] missing"),
+    ],
+)
+def test_what_cannot_be_registered(registry, name, cls, error, told) -> None:
+    before = dict(registry)
+    with pytest.raises(error, match=told):
+        register(name, cls)
+    assert registry == before
