@@ -52,8 +52,7 @@ class Mutual(Strategy):
     ['fused', 'rna', 'cnv']
     """
 
-    paper, confidence = "Xie & Sanguinetti 2025, arXiv:2511.00987", "our reconstruction"
-    needs = "unimodal references"
+    paper, confidence, needs = "Xie & Sanguinetti 2025, arXiv:2511.00987", "our reconstruction", "unimodal references"
     f1: Tensor  # (M,) averaged metric; NaN before the first evaluation
     dependence: Tensor  # (M,) averaged i
 
