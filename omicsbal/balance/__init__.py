@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING
 from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
+from omicsbal.balance.agm import Agm
+from omicsbal.balance.cml import Cml
+from omicsbal.balance.g2d import G2d
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
+from omicsbal.balance.mla import Mla
 from omicsbal.balance.modality_dropout import ModalityDropout
 from omicsbal.balance.mutual import Mutual
+from omicsbal.balance.ogm_ge import OgmGe
+from omicsbal.balance.opm import Opm
+from omicsbal.balance.reconboost import Reconboost
+from omicsbal.balance.uncertainty import Uncertainty
 from omicsbal.balance.uniform import Uniform
 from omicsbal.balance.unimodal import Unimodal
 
@@ -24,12 +32,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Agm",
+    "Cml",
     "Distill",
+    "G2d",
     "Joint",
     "Late",
+    "Mla",
     "ModalityDropout",
     "Mutual",
+    "OgmGe",
+    "Opm",
+    "Reconboost",
     "Strategy",
+    "Uncertainty",
     "Uniform",
     "Unimodal",
     "fresh",
@@ -39,11 +55,19 @@ __all__ = [
 ]
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "agm": Agm,
+    "cml": Cml,
     "distill": Distill,
+    "g2d": G2d,
     "joint": Joint,
     "late": Late,
+    "mla": Mla,
     "modality_dropout": ModalityDropout,
     "mutual": Mutual,
+    "ogm_ge": OgmGe,
+    "opm": Opm,
+    "reconboost": Reconboost,
+    "uncertainty": Uncertainty,
     "uniform": Uniform,
     "unimodal": Unimodal,
 }
