@@ -24,6 +24,7 @@ from omicsbal.balance.mutual import Mutual
 from omicsbal.balance.ogm_ge import OgmGe
 from omicsbal.balance.opm import Opm
 from omicsbal.balance.reconboost import Reconboost
+from omicsbal.balance.smv import Smv
 from omicsbal.balance.uncertainty import Uncertainty
 from omicsbal.balance.uniform import Uniform
 from omicsbal.balance.unimodal import Unimodal
@@ -44,6 +45,7 @@ __all__ = [
     "OgmGe",
     "Opm",
     "Reconboost",
+    "Smv",
     "Strategy",
     "Uncertainty",
     "Uniform",
@@ -67,6 +69,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "ogm_ge": OgmGe,
     "opm": Opm,
     "reconboost": Reconboost,
+    "smv": Smv,
     "uncertainty": Uncertainty,
     "uniform": Uniform,
     "unimodal": Unimodal,
