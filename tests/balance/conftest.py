@@ -35,10 +35,11 @@ def rows(sizes: dict[str, int], n: int, task: Task) -> Arrays:
 
 
 def references(data: Arrays, task: Task, members: int) -> References:
-    """Made-up teachers: the later the modality, the worse; three folds."""
-    draw, n = torch.Generator().manual_seed(7), len(data)
-    said, spaces = {}, {}
-    for i, m in enumerate(data.x):
+    """Made-up teachers: the later the modality in the alphabet, the worse; three folds."""
+    n, said, spaces = len(data), {}, {}
+    places = {m: list(WIDTHS).index(m) for m in data.x}
+    for m, i in places.items():
+        draw = torch.Generator().manual_seed(ord(m) + 7)  # a modality's teacher is its own, whatever the order
         noise = torch.randn(members, n, task.n_out, generator=draw)
         if isinstance(task, Classification):
             told = torch.nn.functional.one_hot(data.y, task.n_out) * (3.0 - 0.5 * i) + noise
@@ -46,9 +47,9 @@ def references(data: Arrays, task: Task, members: int) -> References:
         else:
             said[m] = data.y.unsqueeze(-1) + (0.2 + 0.1 * i) * noise
         spaces[m] = torch.randn(members, n, 4, generator=draw)  # as wide as the embeddings of the bench
-    scores = {m: 0.9 - 0.1 * i for i, m in enumerate(data.x)}
+    scores = {m: 0.9 - 0.1 * i for m, i in places.items()}
     held_out, inside = {m: v[0] for m, v in said.items()}, {m: v[0] for m, v in spaces.items()}
-    sure = {m: 0.8 - 0.1 * i for i, m in enumerate(data.x)}
+    sure = {m: 0.8 - 0.1 * i for m, i in places.items()}
     return References(torch.arange(n) % 3, scores, held_out, said, inside, spaces.__getitem__, sure, dict(sure))
 
 
