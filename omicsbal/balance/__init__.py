@@ -14,6 +14,7 @@ from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
 from omicsbal.balance.agm import Agm
+from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
 from omicsbal.balance.g2d import G2d
 from omicsbal.balance.joint import Joint
@@ -25,6 +26,8 @@ from omicsbal.balance.ogm_ge import OgmGe
 from omicsbal.balance.opm import Opm
 from omicsbal.balance.reconboost import Reconboost
 from omicsbal.balance.smv import Smv
+from omicsbal.balance.ume import Ume
+from omicsbal.balance.umt import Umt
 from omicsbal.balance.uncertainty import Uncertainty
 from omicsbal.balance.uniform import Uniform
 from omicsbal.balance.unimodal import Unimodal
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agm",
+    "Cggm",
     "Cml",
     "Distill",
     "G2d",
@@ -47,6 +51,8 @@ __all__ = [
     "Reconboost",
     "Smv",
     "Strategy",
+    "Ume",
+    "Umt",
     "Uncertainty",
     "Uniform",
     "Unimodal",
@@ -58,6 +64,7 @@ __all__ = [
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "agm": Agm,
+    "cggm": Cggm,
     "cml": Cml,
     "distill": Distill,
     "g2d": G2d,
@@ -70,6 +77,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "opm": Opm,
     "reconboost": Reconboost,
     "smv": Smv,
+    "ume": Ume,
+    "umt": Umt,
     "uncertainty": Uncertainty,
     "uniform": Uniform,
     "unimodal": Unimodal,
