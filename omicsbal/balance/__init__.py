@@ -14,6 +14,7 @@ from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
 from omicsbal.balance.agm import Agm
+from omicsbal.balance.amco import Amco
 from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
 from omicsbal.balance.g2d import G2d
@@ -21,9 +22,11 @@ from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
 from omicsbal.balance.mla import Mla
 from omicsbal.balance.modality_dropout import ModalityDropout
+from omicsbal.balance.mslr import Mslr
 from omicsbal.balance.mutual import Mutual
 from omicsbal.balance.ogm_ge import OgmGe
 from omicsbal.balance.opm import Opm
+from omicsbal.balance.pcgrad import Pcgrad
 from omicsbal.balance.reconboost import Reconboost
 from omicsbal.balance.smv import Smv
 from omicsbal.balance.ume import Ume
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agm",
+    "Amco",
     "Cggm",
     "Cml",
     "Distill",
@@ -45,9 +49,11 @@ __all__ = [
     "Late",
     "Mla",
     "ModalityDropout",
+    "Mslr",
     "Mutual",
     "OgmGe",
     "Opm",
+    "Pcgrad",
     "Reconboost",
     "Smv",
     "Strategy",
@@ -64,6 +70,7 @@ __all__ = [
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "agm": Agm,
+    "amco": Amco,
     "cggm": Cggm,
     "cml": Cml,
     "distill": Distill,
@@ -72,9 +79,11 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "late": Late,
     "mla": Mla,
     "modality_dropout": ModalityDropout,
+    "mslr": Mslr,
     "mutual": Mutual,
     "ogm_ge": OgmGe,
     "opm": Opm,
+    "pcgrad": Pcgrad,
     "reconboost": Reconboost,
     "smv": Smv,
     "ume": Ume,
