@@ -15,6 +15,7 @@ from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
 from omicsbal.balance.agm import Agm
 from omicsbal.balance.amco import Amco
+from omicsbal.balance.arm import Arm
 from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
 from omicsbal.balance.g2d import G2d
@@ -27,6 +28,7 @@ from omicsbal.balance.mutual import Mutual
 from omicsbal.balance.ogm_ge import OgmGe
 from omicsbal.balance.opm import Opm
 from omicsbal.balance.pcgrad import Pcgrad
+from omicsbal.balance.pmr import Pmr
 from omicsbal.balance.reconboost import Reconboost
 from omicsbal.balance.smv import Smv
 from omicsbal.balance.ume import Ume
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agm",
     "Amco",
+    "Arm",
     "Cggm",
     "Cml",
     "Distill",
@@ -54,6 +57,7 @@ __all__ = [
     "OgmGe",
     "Opm",
     "Pcgrad",
+    "Pmr",
     "Reconboost",
     "Smv",
     "Strategy",
@@ -71,6 +75,7 @@ __all__ = [
 STRATEGIES: dict[str, type[Strategy]] = {
     "agm": Agm,
     "amco": Amco,
+    "arm": Arm,
     "cggm": Cggm,
     "cml": Cml,
     "distill": Distill,
@@ -84,6 +89,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "ogm_ge": OgmGe,
     "opm": Opm,
     "pcgrad": Pcgrad,
+    "pmr": Pmr,
     "reconboost": Reconboost,
     "smv": Smv,
     "ume": Ume,
