@@ -22,7 +22,9 @@ from omicsbal.balance.g2d import G2d
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
 from omicsbal.balance.mla import Mla
+from omicsbal.balance.mmpareto import Mmpareto
 from omicsbal.balance.modality_dropout import ModalityDropout
+from omicsbal.balance.mses import Mses
 from omicsbal.balance.mslr import Mslr
 from omicsbal.balance.mutual import Mutual
 from omicsbal.balance.ogm_ge import OgmGe
@@ -31,6 +33,7 @@ from omicsbal.balance.pcgrad import Pcgrad
 from omicsbal.balance.pmr import Pmr
 from omicsbal.balance.reconboost import Reconboost
 from omicsbal.balance.smv import Smv
+from omicsbal.balance.udi import Udi
 from omicsbal.balance.ume import Ume
 from omicsbal.balance.umt import Umt
 from omicsbal.balance.uncertainty import Uncertainty
@@ -51,7 +54,9 @@ __all__ = [
     "Joint",
     "Late",
     "Mla",
+    "Mmpareto",
     "ModalityDropout",
+    "Mses",
     "Mslr",
     "Mutual",
     "OgmGe",
@@ -61,6 +66,7 @@ __all__ = [
     "Reconboost",
     "Smv",
     "Strategy",
+    "Udi",
     "Ume",
     "Umt",
     "Uncertainty",
@@ -83,7 +89,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "joint": Joint,
     "late": Late,
     "mla": Mla,
+    "mmpareto": Mmpareto,
     "modality_dropout": ModalityDropout,
+    "mses": Mses,
     "mslr": Mslr,
     "mutual": Mutual,
     "ogm_ge": OgmGe,
@@ -92,6 +100,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pmr": Pmr,
     "reconboost": Reconboost,
     "smv": Smv,
+    "udi": Udi,
     "ume": Ume,
     "umt": Umt,
     "uncertainty": Uncertainty,
