@@ -132,9 +132,9 @@ def case_of(mdata, label: str, train: np.ndarray, test: np.ndarray) -> Case:
     return Case(data, design.folds, design.outcome, rows, design.outcome.encode(query.obs[label]))
 
 
-def references_of(case: Case, net: ob.NetConfig):
+def references_of(case: Case, net: ob.NetConfig, config: ob.FitConfig = CONFIG):
     """Stage 0, shared by all variants with this net."""
-    return Stages(case.data, case.folds, case.outcome, net, CONFIG, 0).make_references()
+    return Stages(case.data, case.folds, case.outcome, net, config, 0).make_references()
 
 
 def scores_of(case: Case, prediction: np.ndarray) -> dict[str, float]:
@@ -152,8 +152,8 @@ def commit() -> str:
 class Log:
     """Lines of one action; a piece is known by its first fields."""
 
-    def __init__(self, action: str, *key: str) -> None:
-        self.path, self.key = RESULTS / f"main_method_{action}.jsonl", key
+    def __init__(self, action: str, *key: str, script: str = "main_method") -> None:
+        self.path, self.key = RESULTS / f"{script}_{action}.jsonl", key
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         self.there = {tuple(r[k] for k in key) for r in map(json.loads, lines)}
         self.commit = {"commit": commit()}
