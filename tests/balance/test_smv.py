@@ -12,7 +12,7 @@ from omicsbal.objectives.tasks import Classification, Regression
 
 MUTATIONS = [
     ('"sample": copies_by_row', '"sample": copies_by_modality'),
-    ("{m}", "set(batch.present)"),
+    ("outputs.z, batch.present, {m}", "outputs.z, batch.present, batch.present"),
     ("* batch.scored.unsqueeze(1)", "* 1"),
     ("return {name: part / whole for", "return {name: part / total[FUSED] for"),
 ]
@@ -83,7 +83,12 @@ def test_the_loss_is_the_mean_over_rows_and_copies(bench, level, strength) -> No
     strategy, state = case.run.strategy, case.state
     state.epoch = 3
     strategy.start_epoch(state)
-    assert strategy.copies.any()
+    here = torch.stack(list(case.batch.present.values()))
+    if level == "sample":
+        assert set(strategy.copies.unique().tolist()) <= {0, 1, 2, 3} and strategy.copies.amax() > 1
+    else:
+        spread = [strategy.copies[:, j][:, here[j]] for j in range(3)]
+        assert all(torch.equal(s, s[:, :1].expand_as(s)) for s in spread) and strategy.copies.any()
     batch = replace(case.batch, weight=torch.linspace(0.5, 1.5, 12))
     net = case.run.net.eval()
     outputs = net(batch.x, batch.present)
