@@ -19,6 +19,7 @@ from omicsbal.balance.arm import Arm
 from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
 from omicsbal.balance.g2d import G2d
+from omicsbal.balance.gradnorm import Gradnorm
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
 from omicsbal.balance.mla import Mla
@@ -51,6 +52,7 @@ __all__ = [
     "Cml",
     "Distill",
     "G2d",
+    "Gradnorm",
     "Joint",
     "Late",
     "Mla",
@@ -86,6 +88,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "cml": Cml,
     "distill": Distill,
     "g2d": G2d,
+    "gradnorm": Gradnorm,
     "joint": Joint,
     "late": Late,
     "mla": Mla,

@@ -56,6 +56,11 @@ def served(bench) -> set[str]:
 @pytest.mark.parametrize("modalities", ["a", "ab", "abc", "abcde"])
 @pytest.mark.parametrize("classes", [3, 0])
 def test_any_number_of_modalities_and_either_task(bench, name, modalities, classes) -> None:
+    kind = "classification" if classes else "regression"
+    if kind not in STRATEGIES[name].tasks:
+        with pytest.raises(ValueError, match=rf"`strategy`: expected one that supports {kind}; found"):
+            fresh(name).check_task(kind)
+        return
     case = bench(STRATEGIES[name](**STARTS_FROZEN.get(name, {})), modalities=modalities, classes=classes)
     before = case.weights()
     losses = case.advance(3)
