@@ -20,8 +20,10 @@ from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
 from omicsbal.balance.g2d import G2d
 from omicsbal.balance.gradnorm import Gradnorm
+from omicsbal.balance.greedy import Greedy
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
+from omicsbal.balance.lfm import Lfm
 from omicsbal.balance.mla import Mla
 from omicsbal.balance.mmpareto import Mmpareto
 from omicsbal.balance.modality_dropout import ModalityDropout
@@ -53,8 +55,10 @@ __all__ = [
     "Distill",
     "G2d",
     "Gradnorm",
+    "Greedy",
     "Joint",
     "Late",
+    "Lfm",
     "Mla",
     "Mmpareto",
     "ModalityDropout",
@@ -89,8 +93,10 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "distill": Distill,
     "g2d": G2d,
     "gradnorm": Gradnorm,
+    "greedy": Greedy,
     "joint": Joint,
     "late": Late,
+    "lfm": Lfm,
     "mla": Mla,
     "mmpareto": Mmpareto,
     "modality_dropout": ModalityDropout,
