@@ -1,4 +1,7 @@
-"""Balancing strategies by name, and a table of them.
+"""Balancing strategies by name, and a table of them; and what strategies of one's own are made of.
+
+`confidence` says how well each modality does on a batch, `ratios` compares them, `scale_update` and `freeze` set how far an
+encoder moves; see CONTRIBUTING.md and tutorials/05_write_a_strategy.ipynb.
 
 Examples
 --------
@@ -13,12 +16,16 @@ from typing import TYPE_CHECKING
 from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
+from omicsbal.balance._scores import confidence, ratios
+from omicsbal.balance._updates import freeze, scale_update
 from omicsbal.balance.agm import Agm
 from omicsbal.balance.amco import Amco
 from omicsbal.balance.arm import Arm
 from omicsbal.balance.cggm import Cggm
 from omicsbal.balance.cml import Cml
+from omicsbal.balance.dyncim import Dyncim
 from omicsbal.balance.g2d import G2d
+from omicsbal.balance.gblend import Gblend
 from omicsbal.balance.gradnorm import Gradnorm
 from omicsbal.balance.greedy import Greedy
 from omicsbal.balance.joint import Joint
@@ -53,7 +60,9 @@ __all__ = [
     "Cggm",
     "Cml",
     "Distill",
+    "Dyncim",
     "G2d",
+    "Gblend",
     "Gradnorm",
     "Greedy",
     "Joint",
@@ -78,9 +87,13 @@ __all__ = [
     "Uncertainty",
     "Uniform",
     "Unimodal",
+    "confidence",
+    "freeze",
     "fresh",
     "name_of",
+    "ratios",
     "register",
+    "scale_update",
     "strategies",
 ]
 
@@ -91,7 +104,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "cggm": Cggm,
     "cml": Cml,
     "distill": Distill,
+    "dyncim": Dyncim,
     "g2d": G2d,
+    "gblend": Gblend,
     "gradnorm": Gradnorm,
     "greedy": Greedy,
     "joint": Joint,
