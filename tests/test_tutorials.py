@@ -92,6 +92,20 @@ def check_balance(notebook) -> None:
     assert "ob.balance.Distill(teachers={" in text
 
 
+def check_own_strategy(notebook) -> None:
+    """The strategy that a reader writes passes its own checks, and is of the promised length."""
+    assert images(notebook) == 1, "history"
+    text = text_of(notebook)
+    (written,) = [cell.source for cell in notebook.cells if cell.source.startswith("class Brake")]
+    assert len(written.splitlines()) < 40
+    assert int(re.search(r"^(\d+) strategies$", text, re.MULTILINE).group(1)) > 30
+    for said in ("Switched off, the same training as joint", "Switched on, another one", "In the table", "The same predictions"):
+        assert f"{said}: True" in text
+    assert "Loaded: Brake {'strength': 2.0}" in text
+    rows = re.findall(rf"^ *(?:joint|uniform) +{NUMBER} +{NUMBER} +{NUMBER}$", text, re.MULTILINE)
+    assert len(rows) == 2 and all(float(low) <= float(mean) <= float(high) for mean, low, high in rows)
+
+
 @dataclass(frozen=True)
 class Tutorial:
     """How a notebook is run in tests, and what has to come out."""
@@ -111,6 +125,11 @@ TUTORIALS = {
         {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
         {'ob.datasets.load("tcga_brca_5omics")': "open('/nowhere/tcga_brca_5omics.h5mu')"},
         check_balance,
+    ),
+    "05_write_a_strategy": Tutorial(
+        {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
+        {'ob.datasets.load("tcga_brca_5omics")': "open('/nowhere/tcga_brca_5omics.h5mu')"},
+        check_own_strategy,
     ),
 }
 

@@ -31,7 +31,9 @@ from omicsbal.balance.greedy import Greedy
 from omicsbal.balance.joint import Joint
 from omicsbal.balance.late import Late
 from omicsbal.balance.lfm import Lfm
+from omicsbal.balance.mbsd import Mbsd
 from omicsbal.balance.mla import Mla
+from omicsbal.balance.mmcosine import Mmcosine
 from omicsbal.balance.mmpareto import Mmpareto
 from omicsbal.balance.modality_dropout import ModalityDropout
 from omicsbal.balance.mses import Mses
@@ -42,6 +44,7 @@ from omicsbal.balance.opm import Opm
 from omicsbal.balance.pcgrad import Pcgrad
 from omicsbal.balance.pmr import Pmr
 from omicsbal.balance.reconboost import Reconboost
+from omicsbal.balance.relearning import Relearning
 from omicsbal.balance.smv import Smv
 from omicsbal.balance.udi import Udi
 from omicsbal.balance.ume import Ume
@@ -68,7 +71,9 @@ __all__ = [
     "Joint",
     "Late",
     "Lfm",
+    "Mbsd",
     "Mla",
+    "Mmcosine",
     "Mmpareto",
     "ModalityDropout",
     "Mses",
@@ -79,6 +84,7 @@ __all__ = [
     "Pcgrad",
     "Pmr",
     "Reconboost",
+    "Relearning",
     "Smv",
     "Strategy",
     "Udi",
@@ -112,7 +118,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "joint": Joint,
     "late": Late,
     "lfm": Lfm,
+    "mbsd": Mbsd,
     "mla": Mla,
+    "mmcosine": Mmcosine,
     "mmpareto": Mmpareto,
     "modality_dropout": ModalityDropout,
     "mses": Mses,
@@ -123,6 +131,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pcgrad": Pcgrad,
     "pmr": Pmr,
     "reconboost": Reconboost,
+    "relearning": Relearning,
     "smv": Smv,
     "udi": Udi,
     "ume": Ume,
