@@ -10,12 +10,12 @@ Examples
 True
 """
 
-import inspect
 from typing import TYPE_CHECKING
 
 from omicsbal._validate import check_choice, problem
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._distill import Distill
+from omicsbal.balance._registry import check_registrable, table_of
 from omicsbal.balance._scores import confidence, ratios
 from omicsbal.balance._updates import freeze, scale_update
 from omicsbal.balance.agm import Agm
@@ -39,6 +39,7 @@ from omicsbal.balance.modality_dropout import ModalityDropout
 from omicsbal.balance.mses import Mses
 from omicsbal.balance.mslr import Mslr
 from omicsbal.balance.mutual import Mutual
+from omicsbal.balance.odsw import Odsw
 from omicsbal.balance.ogm_ge import OgmGe
 from omicsbal.balance.opm import Opm
 from omicsbal.balance.pcgrad import Pcgrad
@@ -79,6 +80,7 @@ __all__ = [
     "Mses",
     "Mslr",
     "Mutual",
+    "Odsw",
     "OgmGe",
     "Opm",
     "Pcgrad",
@@ -126,6 +128,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "mses": Mses,
     "mslr": Mslr,
     "mutual": Mutual,
+    "odsw": Odsw,
     "ogm_ge": OgmGe,
     "opm": Opm,
     "pcgrad": Pcgrad,
@@ -159,29 +162,7 @@ def strategies() -> "pd.DataFrame":
     >>> table.loc["modality_dropout", ["paper", "confidence"]].tolist()
     ['Neverova et al. 2016, arXiv:1501.00102', 'faithful']
     """
-    import pandas as pd
-
-    rows = {
-        name: {
-            "summary": (inspect.getdoc(cls) or "").split("\n", 1)[0],
-            "paper": cls.paper,
-            "needs": ", ".join(_needs(cls)),
-            "cost": cls.cost,
-            "tasks": ", ".join(cls.tasks),
-            "confidence": cls.confidence,
-            "arguments": str(inspect.signature(cls)).split(" ->")[0],
-            "fused": cls.fused,
-            "unimodal": cls.unimodal,
-        }
-        for name, cls in sorted(STRATEGIES.items())
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name").reset_index()
-
-
-def _needs(cls: type[Strategy]) -> list[str]:
-    """What a strategy asks for, declared or to be seen from its flags."""
-    flags = {"unimodal references": cls.references is True, "probe heads": cls.probes}
-    return [name for name, there in flags.items() if there] + ([cls.needs] if cls.needs else [])
+    return table_of(STRATEGIES)
 
 
 def register(name: str, cls: type[Strategy]) -> None:
@@ -216,26 +197,7 @@ def register(name: str, cls: type[Strategy]) -> None:
     >>> fresh("louder").heads(["rna"])
     ['fused', 'rna']
     """
-    if not (isinstance(cls, type) and issubclass(cls, Strategy)):
-        found = cls.__name__ if isinstance(cls, type) else type(cls).__name__
-        raise TypeError(problem("cls", expected="a subclass of ob.balance.Strategy", found=found, do="Pass the class itself."))
-    if not (isinstance(name, str) and name.isidentifier() and name == name.lower()):
-        do = "Choose a name such as 'my_method'."
-        raise ValueError(problem("name", expected="a lower-case Python identifier", found=repr(name), do=do))
-    there = STRATEGIES.get(name)
-    if there is not None and (there.__module__.startswith(__name__) or there.__qualname__ != cls.__qualname__):
-        found = f"{name!r}, which is {there.__name__}"
-        raise ValueError(problem("name", expected="one that is free", found=found, do="Choose another."))
-    unset = [p.name for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
-    if unset:
-        expected = "a class that can be made without arguments"
-        raise TypeError(problem("cls", expected=expected, found=f"{unset} without default", do="Give each a default."))
-    made = cls()
-    lost = [argument for argument in inspect.signature(cls).parameters if not hasattr(made, argument)]
-    if lost:
-        expected = "each argument kept as an attribute of its name"
-        do = "Set self.<argument> = <argument> in __init__: copies and saved models are made from these."
-        raise ValueError(problem("cls", expected=expected, found=f"{lost} missing", do=do))
+    check_registrable(name, cls, STRATEGIES)
     STRATEGIES[name] = cls
 
 
