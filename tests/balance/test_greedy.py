@@ -91,6 +91,8 @@ def test_a_held_gate_is_its_mean_in_training_and_live_at_prediction(bench) -> No
     case.advance()
     strategy, net, batch = case.run.strategy, case.run.net, case.batch
     assert strategy.left.tolist() == [3, 3] and strategy.held.sum(1).tolist() == [1, 1]
+    speed = (strategy.energies[..., 0] / strategy.energies[..., 1]).log10()
+    assert torch.equal(strategy.held.argmax(1), speed.argmax(1)), "the gate that is relied on most"
     strategy.average += 0.1
     z = net.encode(batch.x, batch.present)
     live = strategy.live(z, batch.present)
