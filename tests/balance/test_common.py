@@ -14,6 +14,7 @@ pytestmark = pytest.mark.parametrize("name", STRATEGIES)
 
 # Settings without draws: a draw is dealt out in the order of the modalities.
 DRAWLESS: dict[str, dict] = {
+    "odsw": {"rate": 0.0},
     "opm": {"drop_rate": 0.0},
     "ogm_ge": {"noise": False},
     "modality_dropout": {"rate": 0.0},
