@@ -35,7 +35,7 @@ class Pmr(Strategy):
     -----
     Prototype ``mu_mc``: mean embedding of class c, anew before each epoch. ``q_mc = -|z_m - mu_mc|`` (Euclidean, not squared),
     ``L = L_0 + alpha sum_m beta_m CE(q_m, y)``, ``beta_m = clip(c_best / c_m - 1, 0, 1)`` without gradient, c_m the mean of
-    ``softmax(q_m)_y`` over the batch's rows that have m. A class that no row shows keeps its prototype; without one it has no part.
+    ``softmax(q_m)_y`` over the batch's rows that have m. A class that no row shows keeps its prototype.
 
     Fan et al. (2023, arXiv:2211.07089). Departures: prototypes from all rows a member learns from, without dropout, where the
     code takes a tenth of the batches; the graded beta of the paper, where the code switches on and off; every modality

@@ -21,6 +21,8 @@ def test_disagreement_by_hand() -> None:
     p, q = torch.tensor([[[log(3), 0.0]]]), torch.tensor([[[0.0, log(3)]]])
     torch.testing.assert_close(disagreement(p, q), torch.tensor([[log(1 / 2) - (log(3 / 4) + log(1 / 4)) / 2]]))
     torch.testing.assert_close(disagreement(p, p), torch.zeros(1, 1))
+    even = torch.zeros(1, 1, 2)
+    torch.testing.assert_close(disagreement(p, even), disagreement(even, p))
     assert disagreement(torch.tensor([[[3.0]]]), torch.tensor([[[1.0]]])).item() == 4, "numbers"
 
 
