@@ -31,6 +31,11 @@ def set_gradient(parameters: Sequence[nn.Parameter], flat: Tensor) -> None:
         p.grad = part.reshape(p.shape).clone()
 
 
+def plain_gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """What the backward pass left in ``.grad``, flat (K, P); 0 where it left nothing."""
+    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten(1) for p in parameters], 1)
+
+
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     """Cosine (K,) of flat gradients (K, P); 0 where one of them is 0."""
     return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp(min=1e-12)

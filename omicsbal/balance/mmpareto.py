@@ -1,14 +1,13 @@
 """MMPareto: an encoder goes where neither the fused nor its own loss is harmed, and a little faster."""
 
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from omicsbal._types import FUSED, FitState
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
-from omicsbal.balance._grads import cosine, encoder_parameters, gradient, set_gradient
+from omicsbal.balance._grads import cosine, encoder_parameters, gradient, plain_gradient, set_gradient
 from omicsbal.balance._scores import note
 from omicsbal.balance._updates import scale_update
 
@@ -84,8 +83,3 @@ class Mmpareto(Strategy):
         if pulls:
             note(state, "cosine", torch.stack([cosine(*pull) for pull in pulls.values()], -1))
             note(state, "share", torch.cat([fused_share(*pull, self.strength) for pull in pulls.values()], -1))
-
-
-def plain_gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """What the backward pass left (K, P), flat; 0 where it left nothing."""
-    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten(1) for p in parameters], 1)

@@ -1,14 +1,13 @@
 """PCGrad: where fused and unimodal gradients pull an encoder opposite ways, each gives up what harms the other."""
 
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from omicsbal._types import FUSED, FitState
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
-from omicsbal.balance._grads import cosine, encoder_parameters, gradient, set_gradient
+from omicsbal.balance._grads import cosine, encoder_parameters, gradient, plain_gradient, set_gradient
 from omicsbal.balance._scores import note
 
 
@@ -16,11 +15,6 @@ def projected(g: Tensor, other: Tensor, strength: float) -> Tensor:
     """Gradients (K, P) without the share `strength` of their part along the other."""
     along = (g * other).sum(-1, keepdim=True) / (other * other).sum(-1, keepdim=True).clamp(min=1e-24)
     return g - strength * along * other
-
-
-def plain_gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """What the backward pass left (K, P), flat; 0 where it left nothing."""
-    return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten(1) for p in parameters], 1)
 
 
 class Pcgrad(Strategy):

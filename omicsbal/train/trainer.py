@@ -164,6 +164,8 @@ def train(
     every = -(-epochs // config.evaluations)
     if run.epoch and run.epoch % every == 0:  # a run that goes on: the strategy is owed what it would have seen
         state.held_out = out_of_fold(net, strategy, data, members)
+    if run.rows:
+        state.losses = {n.removeprefix("loss:"): v for n, v in run.rows[-1].items() if n.startswith("loss:")}
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
         # Cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump.

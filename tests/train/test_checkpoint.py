@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from omicsbal.balance import Distill, ModalityDropout, Mutual
+from omicsbal.balance import STRATEGIES, Distill, ModalityDropout, Mutual
 from omicsbal.config import FitConfig
 from omicsbal.train import checkpoint as module
 from omicsbal.train import intervals
@@ -119,6 +119,17 @@ def test_a_fit_of_several_stages_goes_on_in_the_stage_that_it_was_stopped_in(
     assert epochs == list(range(after + 1, 3 * len(stages) + 1)), "no epoch twice"
     assert fit_facts(resumed) == fit_facts(fit(data, **options))
     assert {p.name for p in tmp_path.iterdir()} == {f"run.{stage}".rstrip(".") for stage in stages}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"distill", "mutual"}))  # these are above, with their stages
+def test_every_strategy_goes_on_as_if_it_had_not_been_stopped(toy, fit, tmp_path, name):
+    """What it remembers is in buffers, and what the trainer told it before the kill is told again."""
+    data, path, options = toy(absent=0.2), tmp_path / "run", {"strategy": name, "experts": False, "max_epochs": 10}
+    stages = 2 if STRATEGIES[name].references is True else 1
+    with pytest.raises(Killed):
+        fit(data, checkpoint=Checkpoint(path, "mark"), progress=killer(10 * stages - 3), **options)
+    assert fit_facts(fit(data, checkpoint=Checkpoint(path, "mark"), **options)) == fit_facts(fit(data, **options))
 
 
 def test_stages_of_another_run_are_refused_and_kept(toy, fit, tmp_path):
