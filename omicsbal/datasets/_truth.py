@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from omicsbal.datasets._broja import decompose, mutual_information
 from omicsbal.datasets._cells import Cells
 from omicsbal.datasets._emission import Evidence
 from omicsbal.datasets._posterior import log_posterior
 from omicsbal.datasets._world import World, subset_name, subsets
+from omicsbal.diagnostics.broja import decompose, mutual_information
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omicsbal.datasets._broja import decompose, least_informative, merge_equivalent, mutual_information
+from omicsbal.diagnostics.broja import decompose, least_informative, merge_equivalent, mutual_information
 
 BIT = np.log(2)
 
