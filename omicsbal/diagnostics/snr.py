@@ -1,7 +1,7 @@
 """How much of a modality is signal: what two halves of its counts agree on, and what another modality shares.
 
 Signal-to-noise ratios are of power (SNR^2, no unit): 1 is as much signal as noise. Huang et al. 2024 (arXiv:2411.02837) tie them
-to what contrastive learning can do; here they describe, and that paper's thresholds, for few cells of many features, are not used.
+to what contrastive learning can do; here they describe, and its thresholds, for few cells of many features, are not used.
 """
 
 from collections.abc import Sequence
@@ -47,11 +47,11 @@ def thin(counts: Any, *, random_state: int = 0) -> tuple[Any, Any]:
     counts = sp.csr_matrix(counts)
     whole = np.rint(counts.data).astype(np.int64)
     half = rng.binomial(whole, 0.5)
-    parts = [
-        sp.csr_matrix((d.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape) for d in (half, whole - half)
-    ]
-    for part in parts:
+    parts = []
+    for values in (half, whole - half):  # eliminate_zeros works in place, hence the copies
+        part = sp.csr_matrix((values.astype(np.float32), counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
         part.eliminate_zeros()
+        parts.append(part)
     return parts[0], parts[1]
 
 
