@@ -24,6 +24,9 @@ COVERAGE = "coverage"  # DataFrame, after predict: modality, share of the model'
 POOLS = "pools"  # DataFrame: pattern, head, weight, n, method
 REFERENCES = "references"  # DataFrame, a row a modality: out-of-fold scores of a network trained on it alone
 KD_GATE = "kd_gate"  # DataFrame, a row an ordered pair teacher -> student
+INFORMATION = "information"  # DataFrame, a row a subset of the modalities, or a pair: nats with intervals
+PID = "pid"  # DataFrame, a row a part of a decomposition: nats with intervals
+SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from scipy import stats
 
 BLOCKS = 40  # of cells where there are no donors: the standard error is then known to about 11 %
@@ -48,9 +49,9 @@ def make_folds(n: int, *, groups: np.ndarray | None, n_folds: int, random_state:
 
 def block_sums(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Sums (G, ...) over the cells of each block of values (n, ...)."""
-    sums = np.zeros((int(blocks.max()) + 1, *values.shape[1:]))
-    np.add.at(sums, blocks, values)
-    return sums
+    n = len(blocks)
+    chosen = sp.csr_matrix((np.ones(n), (blocks, np.arange(n))), shape=(int(blocks.max()) + 1, n))
+    return np.asarray(chosen @ values.reshape(n, -1)).reshape(-1, *values.shape[1:])
 
 
 def jackknife(

@@ -104,7 +104,7 @@ def split_snr(
 
     Notes
     -----
-    Noise that both halves share (ambient RNA, doublets, batch) counts as signal.
+    Noise that both halves share (ambient RNA, doublets, staining, batch) counts as signal.
 
     Examples
     --------
