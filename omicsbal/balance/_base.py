@@ -34,7 +34,7 @@ class Strategy(nn.Module):
         What the strategy found out before training and the user should see: ``{name: records}``, filled in `setup`.
     probes
         Whether unimodal heads see embeddings without sending a gradient back: they then tell what an encoder knows and change
-        nothing about it.
+        nothing about it. The epoch that is kept is then chosen by the fused head alone.
     tasks
         Kinds of label it supports.
     paper, confidence, needs, cost
@@ -121,6 +121,9 @@ class Strategy(nn.Module):
         """
         parts = [(weights.get(name, 1.0) * loss).sum() for name, loss in losses.items() if not is_nothing(weights.get(name, 1.0))]
         torch.stack(parts).sum().backward()
+
+    def stepped(self, state: FitState) -> None:
+        """After each optimiser step: constrain where it went, such as by a projection, which Adam undoes on a gradient."""
 
     def fuse(self, outputs: Outputs, present: dict[str, Tensor]) -> Tensor | None:
         """Own fused prediction, in training and at prediction; it sees neither labels nor other rows. None keeps the net's."""

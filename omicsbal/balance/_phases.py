@@ -14,9 +14,12 @@ LAST = 0.75  # share of the epochs by which all phases are over, so that all enc
 def phase_of(epoch: int, n_epochs: int, *, share: float, n_phases: int, begun: int = 0) -> int:
     """Phase 0, 1, ... of an epoch; `n_phases` once all are over.
 
-    Each lasts `share` of the epochs, or less where `n_phases` of them would not be over by `LAST`.
+    Each lasts `share` of the epochs, or less where `n_phases` of them would not be over by `LAST`; but an epoch at least, where
+    there are enough of them.
     """
     length = min(share, max(LAST - begun / n_epochs, 0) / max(n_phases, 1)) * n_epochs
+    if length and begun + n_phases < n_epochs:
+        length = max(length, 1.0)
     # 1e-9: in floats, three epochs are a little less than 0.1 of 30
     return min(floor((epoch - begun) / length + 1e-9), n_phases) if length else n_phases
 

@@ -34,17 +34,17 @@ class Agm(Strategy):
     Notes
     -----
     ``Phi_m = sum over S without m of |S|! (M - |S| - 1)! / M! (l(S + m) - l(S)) + l(none) / M``, l(S) the fused output when only
-    S is shown, so that ``sum_m Phi_m = l(all)``. With ``e_m`` the mean loss of Phi_m over rows that have m and e its mean over m,
-    ``R_m = exp(M / (M - 1) (e - e_m))``, above 1 for a modality ahead of the others; R*_m the same of the means of e_m over all
-    batches so far. ``kappa_m = exp(alpha min(R*_m - R_m, limit))`` multiplies the gradient into Phi_m. The loss is that of
+    S is shown, so that ``sum_m Phi_m = l(all)``. With ``e_m`` the mean loss of Phi_m over rows that have m and e its mean over
+    m, ``R_m = exp(M / (M - 1) (e - e_m))``, above 1 for a modality ahead of the others; R*_m the same of the means of e_m over
+    all batches so far. ``kappa_m = exp(alpha min(R*_m - R_m, limit))`` multiplies the gradient into Phi_m. The loss is that of
     ``sum_m Phi_m``.
 
     Departures. (1) Modalities are hidden after the encoder, so only the head is repeated (the code repeats everything); hidden
     passes run without dropout, as there. (2) kappa_m scales the update of encoder m, and its gradient is divided by kappa_m:
-    under SGD that is the paper's gradient, and under Adam the scale survives. (3) Scaling updates needs a tighter limit
-    than the paper's 10 (two modalities) or 7, which has gradient clipping, and kappa is at least 0.001: both our choice.
-    (4) A modality that a row lacks is hidden throughout; one that no row of the batch has, and a single one, has kappa 1.
-    (5) For numbers e_m is the squared error. The port in BalanceBenchmark has the sign of R reversed.
+    under SGD that is the paper's gradient, and under Adam the scale survives. (3) Scaling updates needs a tighter limit than the
+    paper's 10 (two modalities) or 7, which has gradient clipping, and kappa is at least 0.001: both our choice. (4) A modality
+    that a row lacks is hidden throughout; one that no row of the batch has, and a single one, has kappa 1. (5) For numbers e_m
+    is the squared error, cut at 18. The port in BalanceBenchmark has the sign of R reversed.
 
     Examples
     --------

@@ -28,8 +28,8 @@ class G2d(Strategy):
         Weakest first by the teachers' confidence "held_out" or, as in the code, on "train" rows; "gap": largest first of the
         teacher's minus the student's out-of-fold confidence, at the first evaluation after a tenth of the epochs.
     share, fusion
-        Share in [0, 1] of all epochs for each of the M - 1 phases, cut at 0.75 / (M - 1); "late", the mean of the unimodal
-        outputs, or "net", the net's own.
+        Share in [0, 1] of all epochs for each of the M - 1 phases (0.5 in the code, M = 2), cut at 0.75 / (M - 1); "late", the
+        mean of the unimodal outputs, or "net", the net's own.
 
     Raises
     ------

@@ -1,6 +1,5 @@
 """MMPareto: an encoder goes where neither the fused nor its own loss is harmed, and a little faster."""
 
-
 import torch
 from torch import Tensor
 

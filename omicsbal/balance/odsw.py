@@ -11,6 +11,7 @@ from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._coalitions import fused_of
 
+NEVER = 0.05  # success of a row that has been told wrong since it was first seen; an average never gets to 0
 FLOOR = 0.05  # of any row's weight before classes are evened out: no row is forgotten
 
 
@@ -18,12 +19,12 @@ def emphasis(success: Tensor) -> Tensor:
     """F (3, ...) of success in [0, 1], for the easy, the medium and the hard stage.
 
     ``bump = cos(pi (a - 1/2))`` is 0 at a = 0 and 1, and 1 at 1/2. Easy: the bump below 1/2, else 1. Medium: the bump. Hard: 1 up
-    to 1/2, else the bump, and 1/4 at 0.
+    to 1/2, else the bump, and 1/4 up to 0.05, of rows that are as good as never told.
     """
     bump, low = torch.cos(math.pi * (success - 0.5)).clamp(min=0.0), success <= 0.5
     easy = torch.where(low, bump, 1.0)
     hard = torch.where(low, 1.0, bump)
-    return torch.stack([easy, bump, torch.where(success <= 0, 0.25, hard)])
+    return torch.stack([easy, bump, torch.where(success <= NEVER, 0.25, hard)])
 
 
 class Odsw(Strategy):
@@ -36,7 +37,7 @@ class Odsw(Strategy):
     rate
         Chance in [0, 0.99] that a present modality is hidden where success is measured; a row keeps one.
     memory
-        Share in [0, 1) of the old success that each new one is averaged with.
+        Share in [0, 0.99] of the old success that each new one, an epoch later, is averaged with.
     warm_up
         Share in [0, 1] of the epochs before the first stage, with equal weights.
 
@@ -48,13 +49,14 @@ class Odsw(Strategy):
     Notes
     -----
     ``a_i <- memory a_i + (1 - memory) 1[argmax = y_i]`` per member, of the fused head when it is shown a random subset of the
-    row's modalities, from a first value of 1/2. After the warm-up the rest falls into thirds, with
-    ``F = cos(pi (a - 1/2))`` at its core: easy (1 above 1/2), medium, hard (1 up to 1/2, 1/4 at 0). Weights are at least 0.05;
-    then each class gets back the weight it had among the batch's rows that the member learns from, as rare types would starve in
-    the easy stage. ``L = L_0 + sum_m L_m`` under these weights.
+    row's modalities, from a first value of 1/2. After the warm-up come three stages in which the learning rate, a cosine that
+    ends at 0, has the same sum, with ``F = cos(pi (a - 1/2))`` at its core: easy (1 above 1/2), medium, hard (1 up to 1/2, 1/4
+    up to 0.05). Weights are at least 0.05; then each class gets back the weight it had among the batch's rows that the member
+    learns from, as rare types would starve in the easy stage; so the only row of its class in a batch always has its old weight.
+    ``L = L_0 + sum_m L_m`` under these weights.
 
-    Our own method on an idea of VL-Cogito (arXiv:2507.22607), which scales advantages in reinforcement learning by the success of
-    rollouts. There, prompts always or never solved have no advantage anyway; here they have a gradient, so the same F acts
+    Our own method on an idea of VL-Cogito (arXiv:2507.22607), which scales advantages in reinforcement learning by the success
+    of rollouts. There, prompts always or never solved have no advantage anyway; here they have a gradient, so the same F acts
     otherwise. Success is measured on rows that are trained on, and what is learned by heart looks easy; rows with a wrong label
     look hard, and the last stage raises them. That easy comes first is a hypothesis.
 
@@ -65,8 +67,7 @@ class Odsw(Strategy):
     """
 
     tasks = ("classification",)
-    paper = "idea of VL-Cogito, arXiv:2507.22607"
-    confidence = "own"
+    paper, confidence = "idea of VL-Cogito, arXiv:2507.22607", "own"
     success: Tensor
 
     def __init__(self, strength: float = 1.0, rate: float = 0.3, memory: float = 0.9, warm_up: float = 0.1) -> None:
@@ -81,17 +82,16 @@ class Odsw(Strategy):
 
     def stage(self, state: FitState) -> int:
         """0 easy, 1 medium, 2 hard; -1 before."""
-        done = state.epoch / max(1, state.n_epochs)
-        left = (done - self.warm_up) / max(1e-9, 1 - self.warm_up)
-        return -1 if done < self.warm_up else min(2, int(3 * left + 1e-9))
+        done = min(1.0, state.epoch / max(1, state.n_epochs))
+        first, here = (d + math.sin(math.pi * d) / math.pi for d in (self.warm_up, done))  # share of all learning done by then
+        return -1 if done < self.warm_up else min(2, int(3 * (here - first) / max(1e-9, 1 - first) + 1e-9))
 
     def rows(self, state: FitState, batch: Batch) -> Batch:
         stage = self.stage(state)
         if self.strength == 0 or stage < 0:
             return batch
-        wanted = (1 - self.strength + self.strength * emphasis(self.success[:, batch.index])[stage]).clamp(
-            min=FLOOR
-        ) * batch.weight
+        raised = 1 - self.strength + self.strength * emphasis(self.success[:, batch.index])[stage]
+        wanted = raised.clamp(min=FLOOR) * batch.weight
         classes = torch.nn.functional.one_hot(batch.y, state.task.n_out).to(wanted.dtype)  # (n, c)
         before, after = ((batch.scored * weight) @ classes for weight in (batch.weight, wanted))  # (K, c)
         return replace(batch, weight=wanted * (before / after.clamp(min=1e-12))[:, batch.y])

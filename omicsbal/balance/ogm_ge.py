@@ -31,15 +31,15 @@ class OgmGe(Strategy):
     Notes
     -----
     ``kappa_m = 1 - tanh(alpha rho_m)`` where ``rho_m > 1``, else 1; ``rho_m = c_m / mean_(k != m) c_k``; c_m the batch's mean
-    score of modality m (probability of the true class, for numbers ``exp(-squared error)``). At rho = 1 kappa jumps to
-    ``1 - tanh(alpha)``: that is the paper's formula. Defaults are those of the audio-visual work (alpha 0.1 to 0.8, first half).
+    score of modality m (probability of the true class, for numbers ``exp(-squared error)``). At rho = 1 kappa jumps to ``1 -
+    tanh(alpha)``: that is the paper's formula. Defaults are those of the audio-visual work (alpha 0.1 to 0.8, first half).
 
     Departures. (1) c_m comes from a unimodal head on embeddings without gradient, since our fused head is not linear and has no
     slices. (2) kappa scales the update and not the gradient: under Adam a scaled gradient is divided by its own size again, and
     nothing happens. Under SGD both are the same. (3) GE adds ``N(0, std(g)^2)`` to the gradient g of each weight matrix, std
-    that of g before any scaling, one a tensor and member; the paper leaves it unscaled by kappa, here it is part of the update
-    and so scaled along, and Adam smooths it over steps like any gradient. Biases and norms get none. (4) The released code
-    touches convolution kernels alone and would do nothing here. One modality is left alone.
+    that of g before any scaling, one a tensor and member, the draw shared by the members; the paper leaves it unscaled by kappa,
+    here it is part of the update and so scaled along, and Adam smooths it over steps like any gradient. Biases and norms get
+    none. (4) The released code touches convolution kernels alone and would do nothing here. One modality is left alone.
 
     Examples
     --------

@@ -17,7 +17,7 @@ class Opm(Strategy):
     Parameters
     ----------
     drop_rate
-        Chance, in [0, 1), that a row loses a modality that is hardly ahead. At 0 this is `Joint`.
+        Chance, in [0, 0.99], that a row loses a modality that is hardly ahead. At 0 this is `Joint`.
     slope
         How much faster a modality further ahead is dropped, >= 0: up to ``drop_rate (1 + slope)``.
     chance

@@ -1,6 +1,5 @@
 """PCGrad: where fused and unimodal gradients pull an encoder opposite ways, each gives up what harms the other."""
 
-
 import torch
 from torch import Tensor
 

@@ -24,7 +24,7 @@ class Pmr(Strategy):
     until
         Share in [0, 1] of the epochs after which they stop.
     momentum
-        Share in [0, 1) of the old prototype that a new one is averaged with.
+        Share in [0, 0.99] of the old prototype that a new one is averaged with.
 
     Raises
     ------

@@ -35,9 +35,10 @@ class Reconboost(Strategy):
     Notes
     -----
     Fused prediction ``b sum_m s_m``, over the modalities that a row has, b learned from 1. Turn of m: only its encoder and head
-    move, with ``J = b sum_(k != m) s_k`` held fixed and
-    ``L = mean -(w1 - w2 p_y(J)) / c log p_y(s_m) + alpha |p(s_m) - p(s_prev)|^2 / c``. Then all move with ``L_0`` of the fused
-    prediction. Numbers: m fits the residual, ``(b s_m + J - y)^2``, without memory, since a residual is not to resemble others.
+    move, with ``J = b sum_(k != m) s_k`` held fixed and ``L = mean -(w1 - w2 p_y(J)) / c log p_y(s_m) + alpha |p(s_m) -
+    p(s_prev)|^2 / c``. Then all move with ``L_0`` of the fused prediction. Numbers: m fits the residual, ``(b s_m + J - y)^2``,
+    without memory, since a residual is not to resemble others; s_m is then no prediction of its own, and only the fused head is
+    reported. The first turn has nobody to remember.
 
     Hua et al. (2024, arXiv:2405.09321). Departures: the memory term is alive (released code detaches both of its sides); each
     modality has a linear head of its own in place of a shared hidden layer; one optimiser with one schedule, where the code
@@ -63,15 +64,19 @@ class Reconboost(Strategy):
             do = "Pass a smaller residual: rows that the others get right would be unlearned."
             raise ValueError(problem("residual", expected=f"a number of at most base ({base:g})", found=residual, do=do))
 
+    def check_task(self, kind: str) -> None:
+        super().check_task(kind)
+        self.unimodal = self.stage > 0 and kind == "classification"
+
     def setup(self, state: FitState) -> None:
         self.rate = nn.Parameter(torch.ones(len(state.scored), 1, 1, device=state.scored.device))
 
-    def turn(self, state: FitState) -> tuple[str | None, str]:
-        """The modality whose turn it is, None where all are tuned together, and the one before it."""
+    def turn(self, state: FitState) -> tuple[str | None, str | None]:
+        """The modality whose turn it is, None where all are tuned together; and the one before it, None in the first turn."""
         names = list(state.data.x)
         phase = state.epoch // max(1, round(self.stage * state.n_epochs / 2))
         at = phase // 2 % len(names)
-        return (names[at] if self.stage and phase % 2 == 0 else None), names[at - 1]
+        return (names[at] if self.stage and phase % 2 == 0 else None), (names[at - 1] if phase and len(names) > 1 else None)
 
     def start_epoch(self, state: FitState) -> None:
         now, _ = self.turn(state)
@@ -88,11 +93,11 @@ class Reconboost(Strategy):
         if task.n_out == 1:
             return {f"boost:{now}": masked_mean(task.loss(others + rate * own, batch.y), mask, batch.weight)}
         share = (self.base - self.residual * task.score(others, batch.y)) / task.n_out
-        apart = (own.softmax(-1) - outputs.unimodal[before].detach().softmax(-1)).square().mean(-1)
-        return {
-            f"boost:{now}": masked_mean(share * task.loss(own, batch.y), mask, batch.weight),
-            f"memory:{now}": masked_mean(apart, mask * batch.present[before], batch.weight),
-        }
+        apart = (own.softmax(-1) - outputs.unimodal[before or now].detach().softmax(-1)).square().mean(-1)
+        found = {f"boost:{now}": masked_mean(share * task.loss(own, batch.y), mask, batch.weight)}
+        if before is not None:
+            found[f"memory:{now}"] = masked_mean(apart, mask * batch.present[before], batch.weight)
+        return found
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         now, _ = self.turn(state)

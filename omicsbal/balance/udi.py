@@ -20,7 +20,9 @@ class Udi(Strategy):
     Parameters
     ----------
     controller
-        "gradients": w by the cosines below; "fixed": w = (consistency, complement), both >= 0.
+        "gradients": w by the cosines below; "fixed": v below is 1.
+    consistency, complement
+        Of the two terms, >= 0. The second is small, since chance alone makes ``k mean C^2`` about k / n in a batch of n rows.
     strength
         Factor >= 0 of all w. At 0 every modality is trained alone.
     memory, sharpness
@@ -34,10 +36,10 @@ class Udi(Strategy):
     Notes
     -----
     ``L = L_A + sum_(m != A) (L_m + w_1 JS(p_m || p_A) + w_2 k mean C^2)``, C the correlations of the dimensions of z_m and z_A
-    within class (for numbers: given the label), or the term would take away what both know of it. ``w = strength softmax(q /
-    sharpness)``, q the running cosines, from 0, of the gradients of the two terms at z_m with that of L_m. The fused prediction
-    is ``sum_m v_m p_m``, v the softmax of minus the entropies. For numbers JS is the squared difference and all v are equal. The
-    anchor A has the best reference; within 0.01, the surest of the best.
+    within class (for numbers: given the label), or the term would take away what both know of it. ``w = strength (consistency,
+    complement) v``, ``v = 2 softmax(q / sharpness)``, q the running cosines, from 0, of the gradients of the two terms at z_m
+    with that of L_m. The fused prediction is ``sum_m v_m p_m``, v the softmax of minus the entropies. For numbers JS is the
+    squared difference and all v are equal. The anchor A has the best reference; within 0.01, the surest of the best.
 
     In the style of the paper: anchor, JS and a controller that reads gradients are its own; the other term, the controller's
     formula, the fusion and "within class" are ours. p_A and z_A are those of the cross-fitted reference, which does not change,
@@ -61,8 +63,7 @@ class Udi(Strategy):
         self.controller = check_choice("controller", controller, ("gradients", "fixed"))
         self.consistency = check_number("consistency", consistency, low=0)
         self.complement = check_number("complement", complement, low=0)
-        self.strength = check_number("strength", strength, low=0)
-        self.memory = check_number("memory", memory, low=0, high=1)
+        self.strength, self.memory = check_number("strength", strength, low=0), check_number("memory", memory, low=0, high=1)
         self.sharpness = check_number("sharpness", sharpness, low=0, open_low=True)
 
     def setup(self, state: FitState) -> None:
@@ -94,16 +95,16 @@ class Udi(Strategy):
             names = [f"consistency:{m}", f"complement:{m}"]
             if names[0] not in losses:
                 continue
+            used[:, i] = used.new_tensor(fixed)
+            found |= dict(zip(names, fixed, strict=True))
             if self.controller == "gradients":
                 own, *others = (gradient(losses[name], [outputs.z[m]]) for name in (m, *names))
                 newest, old = torch.stack([cosine(own, g) for g in others], -1), self.agreement[:, i]
                 # a cosine of 0 is that of a term without rows
                 self.agreement[:, i] = torch.where(newest == 0, old, self.memory * old + (1 - self.memory) * newest)
-                used[:, i] = self.strength * (self.agreement[:, i] / self.sharpness).softmax(-1)
+                used[:, i] *= 2 * (self.agreement[:, i] / self.sharpness).softmax(-1)
                 found |= dict(zip(names, used[:, i].unbind(-1), strict=True))
-            else:
-                used[:, i] = used.new_tensor(fixed)
-                found |= dict(zip(names, fixed, strict=True))
+        state.signals[f"anchor:{self.anchor}"] = 1.0
         for place, kind in enumerate(("consistency", "complement")):
             note(state, kind, used[..., place])
         return found
@@ -116,5 +117,4 @@ class Udi(Strategy):
         return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
     def finish(self) -> None:
-        self.space = torch.empty(0)
-        self._buffers.clear()
+        self.space, self._buffers = torch.empty(0), {}

@@ -1,6 +1,6 @@
 """The stages of a fit: references, pilots, pretraining, and the training proper, each a call of the same loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from omicsbal._keys import KD_GATE, REFERENCES
-from omicsbal._types import Arrays, Outputs, References
+from omicsbal._types import FUSED, Arrays, Outputs, References
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.graph.patients import PatientGraph
@@ -26,8 +26,13 @@ Records = list[dict[str, Any]]
 REFERENCE, PILOT, PRETRAINING, MAIN = "reference", "pilot", "distil", "joint"  # names in the history
 
 
-def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping[str, np.ndarray]) -> Judge:
-    """Criterion: the outcome's, averaged over the trained heads; metrics: the first one and the log-loss of each head."""
+def judge_by(
+    outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping[str, np.ndarray], *, deciding: Collection[str] = ()
+) -> Judge:
+    """Criterion: the outcome's, averaged over the deciding heads, by default all that are trained.
+
+    Metrics: the first one and the log-loss of each head.
+    """
 
     def judge(outputs: Outputs) -> tuple[float, dict[str, float]]:
         values: list[float] = []
@@ -35,7 +40,8 @@ def judge_by(outcome: Outcome, heads: list[str], y: np.ndarray, present: Mapping
         for head, raw in head_arrays(outputs, heads).items():
             rows = present.get(head, np.ones(len(y), dtype=bool))
             prediction = outcome.link(raw[0][rows])
-            values.append(outcome.criterion(y[rows], prediction))
+            if head in (deciding or heads):
+                values.append(outcome.criterion(y[rows], prediction))
             scores = outcome.scores(y[rows], prediction)
             metrics |= {f"oof_{name}:{head}": scores[name] for name in (outcome.metric, outcome.loss)}
         return float(np.mean(values)), metrics
@@ -106,7 +112,7 @@ class Stages:
             members,
             task=self.outcome.task,
             terms=supervised_terms(heads, self.outcome.task),
-            judge=judge_by(self.outcome, heads, self.y, self.present),
+            judge=judge_by(self.outcome, heads, self.y, self.present, deciding=[FUSED] if strategy.probes else heads),
             config=self.config,
             generator=generator,
             metric=self.outcome.metric,

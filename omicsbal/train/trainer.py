@@ -99,6 +99,7 @@ def step(run: Run, state: FitState, batch: Batch, terms: Mapping[str, Term]) -> 
         state.scales = {}
         run.strategy.backward(state, losses, run.strategy.weights(state, losses, outputs, batch))
         scaled_step(run.optimizer, run.net.groups() if state.scales else {}, state.scales)
+        run.strategy.stepped(state)
         seen |= {name: loss.detach() for name, loss in losses.items()}
     return seen
 

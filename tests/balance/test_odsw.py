@@ -24,13 +24,16 @@ def test_emphasis_by_hand() -> None:
     torch.testing.assert_close(emphasis(torch.tensor([0, 0.25, 0.5, 0.75, 1])), torch.tensor(expected))
 
 
-def test_stages_are_thirds_after_the_warm_up(bench) -> None:
+def test_stages_are_thirds_of_all_learning_after_the_warm_up(bench) -> None:
+    """Each has the same sum of learning rates, which fall along a cosine; epochs past the end are the last stage."""
     case = bench(Odsw(warm_up=0.1))
-    case.state.n_epochs = 100
-    told = []
-    for case.state.epoch in (0, 9, 10, 39, 40, 69, 70, 99, 130):
-        told.append(case.run.strategy.stage(case.state))
-    assert told == [-1, -1, 0, 0, 1, 1, 2, 2, 2]
+    case.state.n_epochs, learning = 1000, torch.zeros(4)
+    for case.state.epoch in range(1000):
+        learning[case.run.strategy.stage(case.state)] += 1 + math.cos(math.pi * case.state.epoch / 1000)
+    torch.testing.assert_close(learning[:3], learning[:3].mean().expand(3), rtol=0.02, atol=0)
+    assert learning[3] == pytest.approx(sum(1 + math.cos(math.pi * e / 1000) for e in range(100)), rel=1e-4)
+    case.state.epoch = 1300
+    assert case.run.strategy.stage(case.state) == 2
 
 
 def test_weights_by_hand(bench) -> None:

@@ -11,7 +11,7 @@ from omicsbal.train.trainer import step
 MUTATIONS = [
     ("* (m != now)", "* (m == now)"),
     ("self.base - self.residual", "self.base + self.residual"),
-    ("outputs.unimodal[before].detach()", "own.detach()"),
+    ("outputs.unimodal[before or now].detach()", "own.detach()"),
     ("mask * batch.present[before]", "mask"),
     ("task.loss(others + rate * own, batch.y)", "task.loss(rate * own, batch.y)"),
     ("FUSED: 1.0 if now is None else 0.0", "FUSED: 1.0"),
@@ -30,9 +30,33 @@ def whole(case):
     return replace(case.batch, present={m: torch.ones_like(p) for m, p in case.batch.present.items()})
 
 
+def later(case):
+    """In the second turn of the first modality, with another one's before it."""
+    case.state.epoch = 4
+    return case
+
+
+def test_the_first_turn_has_nobody_to_remember(bench) -> None:
+    case = bench("reconboost", modalities="ab", classes=2)
+    outputs = outputs_of(case, a=[0.0, 0.0], b=[log(3), 0.0])
+    assert list(case.run.strategy.terms(case.state, outputs, whole(case))) == ["boost:a"]
+    alone = later(bench("reconboost", modalities="a", classes=2))
+    assert list(alone.run.strategy.terms(alone.state, outputs_of(alone, a=[0.0, 0.0]), whole(alone))) == ["boost:a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "heads"), [("classification", 0.05, 2), ("classification", 0.0, 1), ("regression", 0.05, 1)]
+)
+def test_heads_that_are_no_prediction_are_not_reported(kind, stage, heads) -> None:
+    """A branch that fits a residual, or has no turn, says nothing by itself."""
+    strategy = Reconboost(stage=stage)
+    strategy.check_task(kind)
+    assert len(strategy.heads(["a"])) == heads
+
+
 def test_a_turn_by_hand(bench) -> None:
     """Labels all 0. The other says ln 3 : 0, p = 3/4; own p = 1/2: (5 - 3/4) / 2 ln 2. Memory: (1/4)^2 for both classes."""
-    case = bench("reconboost", modalities="ab", classes=2)
+    case = later(bench("reconboost", modalities="ab", classes=2))
     batch = replace(whole(case), y=torch.zeros_like(case.batch.y))
     outputs = outputs_of(case, a=[0.0, 0.0], b=[log(3), 0.0])
     terms = case.run.strategy.terms(case.state, outputs, batch)
@@ -42,7 +66,7 @@ def test_a_turn_by_hand(bench) -> None:
 
 
 def test_the_memory_is_alive_and_the_others_are_fixed(bench) -> None:
-    case = bench("reconboost", modalities="ab", classes=2)
+    case = later(bench("reconboost", modalities="ab", classes=2))
     outputs = outputs_of(case, a=[0.0, 0.0], b=[log(3), 0.0])
     case.run.strategy.terms(case.state, outputs, whole(case))["memory:a"][0].sum().backward()
     assert outputs.unimodal["a"].grad.any() and outputs.unimodal["b"].grad is None
@@ -51,7 +75,7 @@ def test_the_memory_is_alive_and_the_others_are_fixed(bench) -> None:
 
 def test_what_a_row_lacks_is_left_out(bench) -> None:
     """Without the other, J = 0 and p_y = 1/2; a row without the other has no memory; one without m has no part at all."""
-    case = bench("reconboost", modalities="ab", classes=2)
+    case = later(bench("reconboost", modalities="ab", classes=2))
     n = len(case.batch.y)
     here = {"a": torch.arange(n) != 1, "b": torch.arange(n) > 1}
     batch = replace(case.batch, y=torch.zeros_like(case.batch.y), present=here, scored=torch.ones(2, n))

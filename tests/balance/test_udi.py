@@ -95,7 +95,7 @@ def test_consistency_is_on_common_rows(bench) -> None:
 
 def test_the_controller_by_hand(bench) -> None:
     """From 0, q is a tenth of the cosines after the first batch; the weights are its softmax at 1/2."""
-    case = bench(Udi(strength=2.0))
+    case = bench(Udi(strength=2.0, consistency=0.5, complement=0.1))
     strategy, batch = case.run.strategy, case.batch
     outputs = case.run.net(batch.x, batch.present)
     losses = {name: term(outputs, batch)[0] for name, term in case.terms.items()}
@@ -106,7 +106,7 @@ def test_the_controller_by_hand(bench) -> None:
     weights = strategy.weights(case.state, losses, outputs, batch)
     q = torch.stack([similarity(own, con), similarity(own, comp)], -1) / 10
     torch.testing.assert_close(strategy.agreement[:, 1], q)
-    expected = 2 * (q / 0.5).exp() / (q / 0.5).exp().sum(-1, keepdim=True)
+    expected = 2 * torch.tensor([0.5, 0.1]) * 2 * (q / 0.5).exp() / (q / 0.5).exp().sum(-1, keepdim=True)
     torch.testing.assert_close(torch.stack([weights["consistency:b"], weights["complement:b"]], -1), expected)
     assert weights["fused"] == 0 and "b" not in weights
     assert case.state.signals["consistency:b"] == pytest.approx(expected[:, 0].mean().item(), abs=1e-6)
