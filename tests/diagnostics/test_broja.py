@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omicsbal.diagnostics.broja import decompose, least_informative, merge_equivalent, mutual_information
+from omicsbal.diagnostics.broja import decompose, least_informative, merge_equivalent, mutual_information, union_information
 
 BIT = np.log(2)
 
@@ -78,3 +78,32 @@ def test_merge_keeps_information_and_margins():
     assert merged.shape == (2, 2)
     np.testing.assert_allclose(merged.sum(0), joint.sum(0))
     assert mutual_information(merged) == pytest.approx(mutual_information(joint))
+
+
+def test_many_at_once_are_each_alone():
+    joint = np.random.default_rng(0).dirichlet(np.full(36, 0.7), size=5).reshape(5, 4, 3, 3)
+    one, two = joint.sum(2), joint.sum(1)
+    together = least_informative(one, two, rounds=200)
+    alone = np.stack([least_informative(a, b, rounds=200) for a, b in zip(one, two, strict=True)])
+    np.testing.assert_allclose(together, alone, atol=1e-7)
+    assert union_information(together) == pytest.approx([float(union_information(q)) for q in alone], abs=1e-7)
+
+
+def test_a_near_answer_saves_rounds():
+    rng = np.random.default_rng(1)
+    joint = rng.dirichlet(np.full(64, 0.5)).reshape(4, 4, 4)
+    near = 0.97 * joint + 0.03 * rng.dirichlet(np.full(64, 0.5)).reshape(4, 4, 4)
+    start = least_informative(joint.sum(1), joint.sum(0))
+    margins = near.sum(1), near.sum(0)
+    exact = float(union_information(least_informative(*margins)))
+    warm, cold = (float(union_information(least_informative(*margins, start=s, rounds=20))) for s in (start, None))
+    assert abs(warm - exact) < 1e-3 < abs(cold - exact)
+    q = least_informative(*margins, start=start, rounds=20)
+    np.testing.assert_allclose(q.sum(2).T, margins[0], atol=1e-4)
+
+
+def test_a_label_that_never_occurs_changes_nothing():
+    joint = np.random.default_rng(2).dirichlet(np.full(12, 0.7)).reshape(2, 3, 2)
+    wider = np.concatenate([joint, np.zeros((2, 3, 1))], axis=2)
+    values = [float(union_information(least_informative(j.sum(1), j.sum(0)))) for j in (joint, wider)]
+    assert values[0] == pytest.approx(values[1], abs=1e-9)
