@@ -36,6 +36,10 @@ class Toy:
     folds: np.ndarray
 
     @property
+    def net(self) -> NetConfig:
+        return TINY
+
+    @property
     def y(self) -> np.ndarray:
         return self.data.y.numpy()
 

@@ -34,7 +34,7 @@ def stage_zero(toy, config=CONFIG):
 @pytest.fixture
 def blindfold(monkeypatch):
     """Epochs and temperatures come from all out-of-fold rows, one number each for all of them: held fixed here."""
-    monkeypatch.setattr(module, "judge_by", lambda *_: lambda outputs: (0.0, {}))
+    monkeypatch.setattr(module, "judge_by", lambda *_, **__: lambda outputs: (0.0, {}))
     monkeypatch.setattr(Classes, "temperature", lambda *_: 1.0)
 
 

@@ -6,7 +6,7 @@ from omicsbal.balance import STRATEGIES, Strategy
 from omicsbal.config import FitConfig
 from omicsbal.train.forward import all_members, out_of_fold
 from omicsbal.train.members import Members
-from omicsbal.train.stages import judge_by
+from omicsbal.train.stages import Stages, judge_by
 from omicsbal.train.trainer import make_optimizer
 
 CONFIG = FitConfig(max_epochs=5, batch_size=20, evaluations=5)
@@ -16,12 +16,23 @@ def weights(run):
     return [p.detach().clone() for p in (*run.net.parameters(), *run.strategy.parameters())]
 
 
+def teachers(toy, name):
+    """References for strategies that cannot do without."""
+    if STRATEGIES[name].references is not True:
+        return {}
+    config = FitConfig(max_epochs=2, batch_size=20, n_members=1)
+    return {"references": Stages(toy.data, toy.folds, toy.outcome, toy.net, config, 0).make_references()}
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_labels_of_held_out_rows_change_nothing_in_their_member(toy, loop, name):
     first, second = toy(absent=0.2), toy(absent=0.2)
     held = torch.from_numpy(first.folds == 1)
     second.data.y[held] = (second.data.y[held] + 1) % 3
-    constant = {"judge": lambda outputs: (0.0, {})}  # the epoch is chosen by all out-of-fold rows, which is not the point here
+    constant = {
+        "judge": lambda outputs: (0.0, {}),
+        **teachers(first, name),
+    }  # who teaches, and the epoch, all rows decide together
     before, after = (weights(loop(t, strategy=name, config=CONFIG, **constant)) for t in (first, second))
     moved = {k for a, b in zip(before, after, strict=True) for k in range(len(a)) if not torch.equal(a[k], b[k])}
     assert moved == {0, 2, 3}
@@ -120,6 +131,8 @@ def test_the_judge_reads_macro_f1_and_log_loss_of_each_head(toy, loop):
         data.outcome.criterion(data.y[here], log_p[here]),
     ]
     assert value == pytest.approx(np.mean(parts), rel=1e-5)
+    alone, same = judge_by(data.outcome, ["fused", "rna"], data.y, data.present, deciding=["fused"])(outputs)
+    assert alone == pytest.approx(parts[0], rel=1e-5) and same == metrics, "heads that do not decide are reported all the same"
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named(toy, loop):
@@ -188,8 +201,9 @@ def test_the_linear_route_decays_at_its_own_rate(toy, loop):
     assert sum(len(g["params"]) for g in groups) == len(decay), "no parameter twice"
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", [name for name, cls in STRATEGIES.items() if "regression" in cls.tasks])
 def test_numbers_as_labels(toy, loop, name):
-    run = loop(toy(classes=0), strategy=name)
+    data = toy(classes=0)
+    run = loop(data, strategy=name, **teachers(data, name))
     assert all(torch.isfinite(p).all() for p in run.net.parameters())
     assert any(key.startswith("oof_r2:") for key in run.rows[-1])
