@@ -22,7 +22,8 @@ class Strategy(nn.Module):
     know the member axis: tensors have shape ``(..., n, k)``, losses ``(...)``. Being a module, parameters it makes in `setup` are
     trained with the net's. What it must remember between epochs belongs in buffers, so that a checkpoint holds it. Each
     constructor argument is kept as an attribute of the same name, so that a saved model can make it again. What it decides goes
-    to ``state.signals["name:modality"]`` and from there into the history.
+    to ``state.signals["name:modality"]`` and from there into the history, once an epoch: of a signal that is set for each batch,
+    the history has that of the epoch's last batch.
 
     Attributes
     ----------

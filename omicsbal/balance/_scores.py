@@ -42,6 +42,10 @@ def ratios(scores: Tensor) -> Tensor:
 
 
 def note(state: FitState, name: str, values: Tensor) -> None:
-    """Keep the members' mean of something (..., M) for the history, one column a modality."""
-    means = values.detach().reshape(-1, values.shape[-1]).mean(0).tolist()
+    """Keep the members' mean of something (..., M) for the history, one column a modality.
+
+    Members where it is NaN do not count; NaN where it is so for all. A later batch overwrites it: the history has the value of
+    the epoch's last batch, not of the epoch.
+    """
+    means = values.detach().reshape(-1, values.shape[-1]).nanmean(0).tolist()
     state.signals |= {f"{name}:{m}": value for m, value in zip(state.data.x, means, strict=True)}

@@ -33,9 +33,9 @@ class Cggm(Strategy):
     direction
         Weight of the direction term, >= 0; 0 leaves it out.
     memory
-        Share in [0, 1) of the old value in the moving average of the scores.
+        Share in (0, 0.999] of the old value in the moving averages of the scores.
     until
-        Share of the epochs, in [0, 1], in which it acts; at 0 this is `Joint`.
+        Share of the epochs, in [0, 1], in which it acts; at 0 the training of the fused head is that of `Joint`.
 
     Raises
     ------
@@ -45,14 +45,15 @@ class Cggm(Strategy):
     Notes
     -----
     c_m: moving average of the batch's mean score of modality m (probability of the true class, for numbers
-    ``exp(-squared error)``); D_m its gain over the last batch, at least 0; ``B_m = sum_(k != m) D_k / sum_k D_k``.
+    ``exp(-squared error)``); D_m how far it is above its own moving average, fast minus slow average, at least 0 (its gain over
+    one batch is that batch's noise); ``B_m = sum_(k != m) D_k / sum_k D_k``.
     ``kappa_m = rho M / (M - 1) B_m``, cut to [0, 2], multiplies the update of encoder m;
     ``L = L_0 + (direction / M) sum_m B_m (1 - cos(g_m, g_0))`` with g the slopes of the losses in the outputs of the unimodal
     (no gradient) and the fused head, over the rows of the batch.
 
     Departures, all from "Guo et al." to something that is defined everywhere. (1) The released cosine compares weights of
     classifiers, not gradients, and enters one step late. (2) Its gains have either sign, so their sum may be near 0 and kappa
-    anything: hence the average, the floor and the cut. Where nobody gains kappa is 1 and there is no direction term. (3) The
+    anything: hence the averages, the floor and the cut. Where nobody gains kappa is 1 and there is no direction term. (3) The
     factor M / (M - 1) makes rho = 1 a plain step for equal gains; the paper's rho is ours times M / (M - 1). (4) kappa scales
     the update, since Adam undoes a scaled gradient. (5) The classifiers share the optimiser, without the paper's own learning
     rate and clipping. (6) `until` is ours. A modality that no row has, and a single one, is left alone.
@@ -66,17 +67,18 @@ class Cggm(Strategy):
     probes = True
     paper, confidence, cost = "Guo et al. 2024, arXiv:2411.01409", "our reconstruction", 1.1
     level: Tensor  # (K, M) averaged scores; NaN before the first
+    trail: Tensor  # (K, M) averaged `level`
     share: Tensor  # (K, M) B of the batch; NaN where there is none
 
     def __init__(self, rho: float = 1.0, direction: float = 0.1, memory: float = 0.9, until: float = 1.0) -> None:
         super().__init__()
         self.rho, self.direction = check_number("rho", rho, low=0, open_low=True), check_number("direction", direction, low=0)
-        self.memory, self.until = check_number("memory", memory, low=0, high=0.999), check_number("until", until, low=0, high=1)
+        self.memory = check_number("memory", memory, low=0, high=0.999, open_low=True)
+        self.until = check_number("until", until, low=0, high=1)
 
     def setup(self, state: FitState) -> None:
-        for name in ("level", "share"):
-            size = len(state.scored), len(state.data.x)
-            self.register_buffer(name, torch.full(size, torch.nan, device=state.scored.device))
+        for name in ("level", "trail", "share"):
+            self.register_buffer(name, torch.full((len(state.scored), len(state.data.x)), torch.nan, device=state.scored.device))
 
     def shares(self, gain: Tensor) -> Tensor:
         """The others' share (K, M) in all gains (K, M), NaN where unknown, alone or where nobody gained."""
@@ -93,9 +95,10 @@ class Cggm(Strategy):
     def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         if state.epoch >= self.until * state.n_epochs:
             return {}
-        now, old = confidence(state, outputs, batch), self.level
-        self.level = averaged(old, now, self.memory)
-        self.share = self.shares(torch.where(now.isnan(), torch.nan, self.level - old).clamp(min=0))
+        self.level = averaged(self.level, now := confidence(state, outputs, batch), self.memory)
+        fast = torch.where(now.isnan(), torch.nan, self.level)
+        self.trail = averaged(self.trail, fast, self.memory)
+        self.share = self.shares((fast - self.trail).clamp(min=0))
         if self.direction == 0:
             return {}
         errs, share, pull = residual(outputs.fused, batch.y), self.share.nan_to_num(nan=0.0), []
@@ -114,4 +117,4 @@ class Cggm(Strategy):
         return {"direction": self.direction}
 
     def finish(self) -> None:
-        del self.level, self.share
+        del self.level, self.trail, self.share

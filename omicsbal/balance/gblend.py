@@ -3,18 +3,27 @@
 import torch
 from torch import Tensor
 
-from omicsbal._types import FUSED, Batch, FitState, Outputs
+from omicsbal._types import FUSED, Arrays, Batch, FitState, Outputs
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
 from omicsbal.objectives.supervised import masked_mean
 
-FLOOR = 1e-3  # of the growth of the gap, in units of the loss
+CHUNK = 4096  # rows a forward pass, which bounds memory
+FLOOR = 0.01  # nats (squared error), of the growth of a gap
+LEAST = 0.01  # nats (squared error), of the largest gain: on a plateau gains are chance, and weights of them as well
 
 
 def blend(gain: Tensor, growth: Tensor, before: Tensor) -> Tensor:
-    """Weights (1 + M,), proportional to gain / growth^2, that sum to 1 + M; `before` where nothing gained."""
+    """Weights (1 + M,), proportional to gain / growth^2, that sum to 1 + M; `before` where no gain reaches `LEAST`."""
     raw = gain.clamp(min=0) / growth.clamp(min=FLOOR) ** 2
-    return torch.where(raw.sum() > 0, raw / raw.sum().clamp(min=1e-12) * len(raw), before)
+    return torch.where(gain.max() >= LEAST, raw / raw.sum().clamp(min=1e-12) * len(raw), before)
+
+
+def means(losses: dict[str, Tensor], data: Arrays, rows: Tensor) -> Tensor:
+    """Mean (1 + M,) of each head's losses (K, n), members together, over rows (K, n) that have the head's modality."""
+    here = {FUSED: rows} | {m: rows * data.present[m] for m in data.x}
+    weight = data.weight.expand_as(rows).flatten()
+    return torch.stack([masked_mean(losses[h].flatten(), mask.flatten(), weight)[0] for h, mask in here.items()])
 
 
 class Gblend(Strategy):
@@ -35,9 +44,10 @@ class Gblend(Strategy):
     Notes
     -----
     Over a window ``G_k = Lval_k(start) - Lval_k(end)``, at least 0, and ``O_k`` = how much ``Lval_k - Ltrain_k`` grew, at least
-    0.001. ``w_k = least + (1 - least) (1 + M) v_k / sum_j v_j`` with ``v_k = G_k / O_k^2``; 1 until the first window ends; v as
-    it was where no head gained. Lval is the out-of-fold loss, Ltrain the mean loss of an epoch over batches and members. All
-    members have the same weights, which thus know of out-of-fold losses of all rows.
+    0.01. ``w_k = least + (1 - least) (1 + M) v_k / sum_j v_j`` with ``v_k = G_k / O_k^2``; 1 until the first window ends; v as
+    it was where no head gained 0.01 (both in nats, for numbers squared errors of standardised values; our choice). Lval is the
+    out-of-fold loss, Ltrain that of the same nets, at the same time and without dropout, on rows they train on. All members have
+    the same weights, which thus know of out-of-fold losses of all rows.
 
     Wang, Tran & Feiszli (2020, arXiv:1905.12681). Departures: the paper trains a throw-away copy of the net a head in each
     window, at (M + 2) times the cost; here gain and gap are those of the run itself, in which heads learn from one another. So a
@@ -51,7 +61,7 @@ class Gblend(Strategy):
 
     paper = "Wang, Tran & Feiszli 2020, arXiv:1905.12681"
     confidence = "our reconstruction"
-    needs = "held-out losses"
+    needs = "held-out losses, a pass a window"
     weight: Tensor  # (1 + M,), the fused head first
     start: Tensor  # (3, 1 + M): epoch, held-out loss and gap at the window's start; NaN before the first
 
@@ -66,24 +76,34 @@ class Gblend(Strategy):
         self.register_buffer("start", torch.full((3, len(ones)), torch.nan, device=ones.device))
 
     def start_epoch(self, state: FitState) -> None:
-        heads = [FUSED, *state.data.x]
-        if state.held_out is None or any(head not in state.losses for head in heads):
+        if state.held_out is None:
+            return
+        first = bool(self.start.isnan().any())
+        if not first and state.epoch - float(self.start[0, 0]) < self.window * state.n_epochs:
             return
         unseen = self.unseen(state, state.held_out)
-        gap = unseen - unseen.new_tensor([state.losses[head] for head in heads])
-        now = torch.stack([torch.full_like(gap, state.epoch), unseen, gap])
-        if self.start.isnan().any():
-            self.start.copy_(now)
-        elif state.epoch - float(self.start[0, 0]) >= self.window * state.n_epochs:
+        gap = unseen - self.seen(state)
+        if not first:
             self.weight.copy_(blend(self.start[1] - unseen, gap - self.start[2], self.weight))
-            self.start.copy_(now)
+        self.start.copy_(torch.stack([torch.full_like(gap, state.epoch), unseen, gap]))
 
     def unseen(self, state: FitState, outputs: Outputs) -> Tensor:
-        """Mean out-of-fold loss (1 + M,) of each head, over the rows that have its modality."""
-        data, everywhere = state.data, torch.ones_like(state.data.weight)
-        masks = {FUSED: everywhere} | {m: data.present[m] * everywhere for m in data.x}
-        means = [masked_mean(state.task.loss(outputs.head(h), data.y), mask, data.weight)[0] for h, mask in masks.items()]
-        return torch.cat(means).detach()
+        """Mean out-of-fold loss (1 + M,) of each head."""
+        losses = {h: state.task.loss(outputs.head(h), state.data.y) for h in [FUSED, *state.data.x]}
+        return means(losses, state.data, torch.ones_like(state.data.weight).unsqueeze(0))
+
+    @torch.no_grad()
+    def seen(self, state: FitState) -> Tensor:
+        """Mean loss (1 + M,) of each head of the fold members on the rows they train on, the net as at prediction."""
+        training, data, net, parts = state.net.training, state.data, state.net.eval(), []
+        folds = len(state.scored) if state.folds is None else int(state.folds.max()) + 1
+        for rows in torch.arange(len(data), device=data.y.device).split(CHUNK):
+            here = {m: p[rows] for m, p in data.present.items()}
+            z = net.encode({m: x[rows] for m, x in data.x.items()}, here, rows)  # type: ignore[operator]
+            outputs = net.decode(z, here)  # type: ignore[operator]
+            parts.append({h: state.task.loss(outputs.head(h), data.y[rows])[:folds] for h in [FUSED, *data.x]})
+        net.train(training)
+        return means({h: torch.cat([part[h] for part in parts], -1) for h in parts[0]}, data, state.scored[:folds])
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         weight = self.least + (1 - self.least) * self.weight

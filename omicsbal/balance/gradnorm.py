@@ -51,9 +51,10 @@ class Gradnorm(Strategy):
 
     Notes
     -----
-    With ``p_km = |dL_k / dW_m|``, W_m the last layer of encoder m, ``P_m = (w_0 p_0m + w_m p_mm) / 2`` and ``r_k`` the share
-    ``L_k / L_k(0)`` left of a loss over the mean share, w takes one step a batch down the slope of ``(1 / M) sum_m sum_(k = 0, m)
-    |w_k p_km - stop(P_m r_k^alpha)| / stop(P_m)``, is kept above 0.01 and scaled to sum to 1 + M. Per member.
+    With ``p_km = |dL_k / dW_m|``, W_m the last layer of the MLP of encoder m (its linear route is left out), ``P_m = (w_0 p_0m +
+    w_m p_mm) / 2`` and ``r_k`` the share ``L_k / L_k(0)`` left of a loss over the mean share, w takes one step a batch down the
+    slope of ``(1 / M) sum_m sum_(k = 0, m) |w_k p_km - stop(P_m r_k^alpha)| / stop(P_m)``, is kept above 0.01 and scaled to sum
+    to 1 + M. Per member.
 
     Chen et al. (2018, arXiv:1711.02257). Departures: no layer here serves all losses, so that only fused and own loss are
     compared, in each encoder; division by P_m, so that the step size does not depend on the unit of a loss (ours); plain steps.
@@ -91,7 +92,7 @@ class Gradnorm(Strategy):
             self.follow(pulls, torch.stack([losses[head].detach() for head in heads], -1))
 
     def pulls(self, net: nn.Module, losses: dict[str, Tensor]) -> Tensor:
-        """Norms (K, M, 2) of the gradients of fused and own loss with respect to the last layer of each encoder."""
+        """Norms (K, M, 2) of the gradients of fused and own loss with respect to the last layer of each encoder's MLP."""
         names: list[str] = net.modalities  # type: ignore[assignment]
         last = [[encoder.mlp[-1].weight] for encoder in net.encoders]  # type: ignore[union-attr]
         pairs = [(gradient(losses[FUSED], layer), gradient(losses[m], layer)) for m, layer in zip(names, last, strict=True)]

@@ -17,7 +17,8 @@ class Greedy(Strategy):
     Parameters
     ----------
     threshold
-        Difference of learning speeds, >= 0, in powers of ten, above which a gate is held.
+        Difference of learning speeds, >= 0, in powers of ten, above which a gate is held. 0.01, the paper's, is a difference of
+        2 %, which is nearly always there: after `warm_up` some gate is held in most steps.
     window
         Steps for which it is, >= 0; at 0 the gates are only trained.
     warm_up

@@ -31,7 +31,7 @@ class Mses(Strategy):
     work; the fused part and the unimodal heads go on. It stays where it is then, not where it was best.
 
     A control, as in the code of Li et al. The paper trains unimodal heads along with the fused one (multitask) and stops each;
-    here they watch alone, so that stopping is the only difference from `Joint`.
+    here they watch alone, so that stopping is the only difference from the `Joint` training of the fused head.
 
     Examples
     --------

@@ -22,7 +22,8 @@ class Mslr(Strategy):
         ``{modality: factor}`` of the learning rate, >= 0, for the whole fit; others have 1; 0 never moves an encoder. None: from
         held-out scores.
     limit
-        With ``rates=None``, the largest factor, >= 1, and one over the smallest. At 1 this is `Joint`.
+        With ``rates=None``, the largest factor, >= 1, and one over the smallest. At 1 the training of the fused head is that of
+        `Joint`.
 
     Raises
     ------

@@ -21,7 +21,8 @@ class OgmGe(Strategy):
     noise
         Whether gradients of encoder weights get noise of their own spread (GE); False is plain OGM.
     until
-        Share of the epochs, in [0, 1], in which it acts; joint training afterwards. At 0 this is `Joint`.
+        Share of the epochs, in [0, 1], in which it acts; joint training afterwards. At 0 the training of the fused head is that
+        of `Joint`.
 
     Raises
     ------

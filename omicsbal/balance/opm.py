@@ -17,7 +17,8 @@ class Opm(Strategy):
     Parameters
     ----------
     drop_rate
-        Chance, in [0, 0.99], that a row loses a modality that is hardly ahead. At 0 this is `Joint`.
+        Chance, in [0, 0.99], that a row loses a modality that is hardly ahead. At 0 the training of the fused head is that of
+        `Joint`.
     slope
         How much faster a modality further ahead is dropped, >= 0: up to ``drop_rate (1 + slope)``.
     chance

@@ -8,7 +8,9 @@ MUTATIONS = [
     ("(total - gain) / total", "gain / total"),
     ("count / (count - 1).clamp(min=1) * share", "count * share"),
     ("share[:, i] * (1 - cosine)", "share[:, i] * (1 + cosine)"),
-    ("self.level - old).clamp(min=0)", "self.level - old)"),
+    ("(fast - self.trail).clamp(min=0)", "fast - self.trail"),
+    ("averaged(self.trail, fast, self.memory)", "averaged(self.trail, now, self.memory)"),
+    ("fast = torch.where(now.isnan(), torch.nan, self.level)", "fast = self.level"),
 ]
 NAN = float("nan")
 
@@ -51,6 +53,7 @@ def test_the_average_gains_and_the_term(bench, monkeypatch) -> None:
             ]
         ),
         torch.tensor([[0.8, 0.4], [0.4, 0.8]]),
+        torch.tensor([[0.5, 0.9], [0.5, 0.1]]),
     ]
     monkeypatch.setattr("omicsbal.balance.cggm.confidence", lambda *_: scores.pop(0))
     net, batch = case.run.net, case.batch
@@ -59,6 +62,7 @@ def test_the_average_gains_and_the_term(bench, monkeypatch) -> None:
     assert mean.tolist() == [0, 0] and rows.tolist() == [8, 12], "nothing to compare with yet"
     mean, _ = strategy.terms(case.state, outputs, batch)["direction"]
     torch.testing.assert_close(strategy.level, torch.tensor([[0.5, 0.5], [0.3, 0.5]]))
+    torch.testing.assert_close(strategy.trail, torch.tensor([[0.35, 0.55], [0.25, 0.35]]))
     torch.testing.assert_close(strategy.share, torch.tensor([[0.0, 1.0], [0.75, 0.25]]))
     errs = {m: residual(o, batch.y) for m, o in [("fused", outputs.fused), *outputs.unimodal.items()]}
     here = batch.scored * batch.present["b"]
@@ -69,6 +73,11 @@ def test_the_average_gains_and_the_term(bench, monkeypatch) -> None:
     (pull,) = torch.autograd.grad(mean.sum(), outputs.fused, retain_graph=True)
     assert pull.any(), "differentiable in the fused outputs"
     assert torch.autograd.grad(mean.sum(), list(net.heads.parameters()), allow_unused=True) == (None,) * 4
+    strategy.terms(case.state, outputs, batch)
+    torch.testing.assert_close(strategy.level, torch.tensor([[0.5, 0.7], [0.4, 0.3]]))
+    torch.testing.assert_close(strategy.trail, torch.tensor([[0.425, 0.625], [0.325, 0.325]]))
+    # "a" of member 0 stood still in this batch, and still is as far above its trail as "b"
+    torch.testing.assert_close(strategy.share, torch.tensor([[0.5, 0.5], [0.0, 1.0]]))
 
 
 def test_factors_reach_the_update(bench) -> None:
@@ -105,10 +114,11 @@ def test_the_direction_term_alone_moves_encoders(moves) -> None:
 def test_a_modality_that_nobody_has_keeps_its_average_and_its_pace(bench) -> None:
     case = bench("cggm")
     case.advance(2)
-    level = case.run.strategy.level.clone()
+    level, trail = case.run.strategy.level.clone(), case.run.strategy.trail.clone()
     case.batch.present["b"].zero_()
     case.advance()
     assert torch.equal(case.run.strategy.level[:, 1], level[:, 1])
+    assert torch.equal(case.run.strategy.trail[:, 1], trail[:, 1]) and not torch.equal(case.run.strategy.trail, trail)
     assert case.state.signals["kappa:b"] == 1
 
 
@@ -125,6 +135,7 @@ def test_nothing_is_kept_for_prediction(bench) -> None:
         ({"rho": 0}, r"`rho`: expected a number above 0"),
         ({"direction": -1}, r"`direction`: expected a number of at least 0"),
         ({"memory": 1}, r"`memory`: .* at most 0\.999"),
+        ({"memory": 0}, r"`memory`: expected a number above 0"),
         ({"until": 2}, r"`until`: .* at most 1"),
     ],
 )

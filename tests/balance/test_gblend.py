@@ -12,7 +12,10 @@ MUTATIONS = [
     ("gain.clamp(min=0)", "gain"),
     ("self.start[1] - unseen, gap - self.start[2]", "unseen - self.start[1], gap - self.start[2]"),
     ("gap - self.start[2]", "self.start[2] - gap"),
-    ("data.present[m] * everywhere", "everywhere"),
+    ("rows * data.present[m]", "rows"),
+    ("gain.max() >= LEAST", "gain.max() > 0"),
+    ("state.net.eval()", "state.net"),
+    ("data, state.scored[:folds])", "data, torch.ones_like(state.scored[:folds]))"),
 ]
 
 
@@ -20,10 +23,12 @@ def test_by_hand() -> None:
     """Gains 0.2, 0.1 and -1 (that is 0), gaps grown by 0.2, 0.1, 0.1: v = 5, 10, 0, so weights 1, 2, 0."""
     found = blend(torch.tensor([0.2, 0.1, -1.0]), torch.tensor([0.2, 0.1, 0.1]), torch.ones(3))
     torch.testing.assert_close(found, torch.tensor([1.0, 2.0, 0.0]))
-    floored = blend(torch.tensor([1.0, 1.0]), torch.tensor([-5.0, 0.001]), torch.ones(2))
+    floored = blend(torch.tensor([1.0, 1.0]), torch.tensor([-5.0, 0.01]), torch.ones(2))
     torch.testing.assert_close(floored, torch.ones(2))
     before = torch.tensor([0.5, 1.5])
     assert torch.equal(blend(torch.tensor([-1.0, 0.0]), torch.ones(2), before), before), "nothing gained"
+    assert torch.equal(blend(torch.tensor([0.009, 0.0]), torch.ones(2), before), before), "a plateau"
+    torch.testing.assert_close(blend(torch.tensor([0.03, 0.01]), torch.ones(2), before), before.flip(0))
 
 
 def told(case, fused: float, a: float, b: float) -> Outputs:
@@ -36,7 +41,7 @@ def told(case, fused: float, a: float, b: float) -> Outputs:
 
 def report(case, epoch: int, unseen: tuple, seen: tuple) -> list[float]:
     case.state.epoch, case.state.held_out = epoch, told(case, *unseen)
-    case.state.losses = dict(zip(("fused", "a", "b"), seen, strict=True))
+    case.run.strategy.seen = lambda _: torch.tensor(seen)
     case.run.strategy.start_epoch(case.state)
     return case.run.strategy.weight.tolist()
 
@@ -55,9 +60,37 @@ def test_an_epoch_without_news_changes_nothing(bench) -> None:
     case = bench("gblend", modalities="ab", classes=0)
     case.run.strategy.start_epoch(case.state)
     assert case.run.strategy.start.isnan().all()
-    case.state.held_out = told(case, 1.0, 1.0, 1.0)  # a run that goes on: losses of the last epoch are not there yet
-    case.run.strategy.start_epoch(case.state)
-    assert case.run.strategy.start.isnan().all()
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+@pytest.mark.parametrize("classes", [3, 0])
+def test_the_seen_loss_is_of_the_fold_members_on_their_rows_without_dropout(bench, monkeypatch, folds, classes) -> None:
+    case = bench("gblend", modalities="ab", classes=classes, dropout=0.5)
+    monkeypatch.setattr("omicsbal.balance.gblend.CHUNK", 5)
+    case.advance(2)
+    state, net, data = case.state, case.run.net, case.state.data
+    state.folds, state.data = torch.arange(12) % folds, replace(data, weight=torch.linspace(0.5, 1.5, 12))
+    draws = case.run.generator.get_state()
+    found = case.run.strategy.seen(state)
+    assert net.training and torch.equal(draws, case.run.generator.get_state()) and not found.requires_grad
+    with torch.no_grad():
+        outputs = net.eval()(data.x, data.present)
+    for i, (head, there) in enumerate({"fused": torch.ones(12), **data.present}.items()):
+        share = (state.scored * there * state.data.weight)[:folds]
+        loss = state.task.loss(outputs.head(head), data.y)[:folds]
+        assert found[i].item() == pytest.approx(float((loss * share).sum() / share.sum()), rel=1e-4)
+
+
+def test_gaps_are_measured_where_windows_begin_and_end(bench) -> None:
+    """8 epochs, windows of 2, news in each."""
+    case, when = bench(Gblend(window=0.25), modalities="ab"), []
+    seen = case.run.strategy.seen
+    case.run.strategy.seen = lambda state: when.append(state.epoch) or seen(state)
+    for epoch in range(1, 6):
+        case.state.epoch = epoch
+        case.state.held_out = Outputs({}, torch.zeros(0), torch.zeros(1, 12, 3), {m: torch.zeros(1, 12, 3) for m in "ab"})
+        case.run.strategy.start_epoch(case.state)
+    assert when == [1, 3, 5]
 
 
 def test_the_weights_reach_the_net_apart_from_what_stays(bench) -> None:

@@ -82,6 +82,18 @@ def test_the_net_gets_the_weights_and_the_next_step_other_ones(bench) -> None:
     assert case.state.signals["weight:b"] == 2.0 and not (case.run.strategy.weight[:, 2] == 2.0).any()
 
 
+def test_pulls_are_those_on_the_last_layer_of_the_mlp_alone(bench) -> None:
+    case = bench("gradnorm", modalities="ab")
+    net, batch = case.run.net, case.batch
+    outputs = net.decode(net.encode(batch.x, batch.present), batch.present)
+    losses = {name: term(outputs, batch)[0] for name, term in case.terms.items()}
+    found = case.run.strategy.pulls(net, losses)
+    layer = net.encoders[1].mlp[-1].weight
+    for i, head in enumerate(("fused", "b")):
+        (slopes,) = torch.autograd.grad(losses[head].sum(), layer, retain_graph=True)
+        torch.testing.assert_close(found[:, 1, i], slopes.flatten(1).norm(dim=1))
+
+
 def test_a_modality_without_rows_keeps_its_weight_up_to_the_sum(bench) -> None:
     case = bench(Gradnorm(rate=0.1))
     gone = torch.zeros_like(case.batch.present["b"])

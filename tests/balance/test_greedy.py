@@ -121,6 +121,14 @@ def test_the_warm_up_holds_nothing(bench) -> None:
     assert case.run.strategy.held.any()
 
 
+def test_by_default_some_gate_is_held_in_most_steps(bench) -> None:
+    case, held = bench(Greedy(warm_up=0)), []
+    for _ in range(30):
+        case.advance()
+        held.append(case.run.strategy.held.any(1).float().mean())
+    assert float(torch.stack(held).mean()) > 0.5
+
+
 def test_only_the_gates_are_kept_for_prediction(bench) -> None:
     case = bench("greedy")
     case.advance(2)

@@ -1,5 +1,6 @@
 """Scores, ratios, coalitions, entropy weights, gradients: what the strategies are made of."""
 
+import math
 from dataclasses import replace
 from math import log
 
@@ -55,6 +56,8 @@ def test_notes_are_means_over_members(bench) -> None:
     case = bench("uniform", modalities="ab")
     note(case.state, "kappa", torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     assert case.state.signals == {"kappa:a": 0.75, "kappa:b": 0.25}
+    note(case.state, "kappa", torch.tensor([[1.0, NAN], [NAN, NAN], [0.5, NAN]]))
+    assert case.state.signals["kappa:a"] == 0.75 and math.isnan(case.state.signals["kappa:b"]), "the last batch, whoever has rows"
 
 
 def test_shapley_by_hand_and_efficiency() -> None:

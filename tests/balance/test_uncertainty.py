@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from omicsbal.balance import Uncertainty
+from omicsbal.balance.uncertainty import LIMIT
+from omicsbal.config import FitConfig
 
 MUTATIONS = [
     ("torch.exp(-self.rate * self.noise)", "torch.exp(self.rate * self.noise)"),
@@ -23,7 +25,7 @@ def set_noise(case, value: float) -> None:
 @pytest.mark.parametrize(("classes", "factor"), [(3, 1.0), (0, 0.5)])
 def test_weight_and_penalty_by_hand(bench, classes: int, factor: float) -> None:
     """s = ln 4: the loss counts a quarter (an eighth for numbers), and s / 2 = ln 2 is added."""
-    case = bench("uncertainty", classes=classes)
+    case = bench(Uncertainty(rate=1), classes=classes)
     set_noise(case, log(4))
     losses = case.advance()
     assert losses["spread:fused"].tolist() == pytest.approx([log(2)] * 2)
@@ -35,7 +37,7 @@ def test_weight_and_penalty_by_hand(bench, classes: int, factor: float) -> None:
 
 @pytest.mark.parametrize(("classes", "factor"), [(3, 2.0), (0, 1.0)])
 def test_the_noise_comes_to_rest_where_the_weight_is_inverse_to_the_loss(bench, classes: int, factor: float) -> None:
-    case = bench("uncertainty", classes=classes)
+    case = bench(Uncertainty(rate=1), classes=classes)
     for group in case.run.optimizer.param_groups[:-1]:
         group["lr"] = 0.0  # of the net, so that the losses stand still
     case.run.optimizer.param_groups[-1]["lr"] = 0.03
@@ -60,6 +62,12 @@ def test_rate_is_the_speed_of_the_noise_under_adam(bench) -> None:
         assert case.state.signals["weight:fused"] == pytest.approx(exp(-rate * 0.01), rel=1e-4)
 
 
+def test_by_default_a_fit_is_long_enough_for_the_bounds() -> None:
+    config = FitConfig()
+    reach = config.max_steps * config.learning_rate / 2  # the mean of a cosine schedule is half its peak
+    assert reach == pytest.approx(1.2) and reach < LIMIT < Uncertainty().rate * reach
+
+
 @pytest.mark.parametrize("rate", [0.5, 2.0])
 def test_bounds(bench, rate: float) -> None:
     case = bench(Uncertainty(rate=rate))
@@ -69,7 +77,7 @@ def test_bounds(bench, rate: float) -> None:
 
 
 def test_a_head_without_rows_is_not_punished(bench) -> None:
-    case = bench("uncertainty")
+    case = bench(Uncertainty(rate=1))
     set_noise(case, 1.0)
     gone = torch.zeros_like(case.batch.present["b"])
     losses = case.advance(1, replace(case.batch, present={**case.batch.present, "b": gone}))
