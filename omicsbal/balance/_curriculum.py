@@ -51,11 +51,15 @@ def difficulties(task: Any, outputs: Outputs, batch: Batch) -> Tensor:
 
 
 def hardness(difficulty: Tensor, volatility: Tensor, y: Tensor, scored: Tensor) -> Tensor:
-    """Mean rank (K, n) of rows among those of their class that the member learns from; steady difficulties (K, 3) count more."""
+    """Mean rank (K, n) of rows among those of their class that the member learns from; steady difficulties (K, 3) count more.
+
+    Volatilities, a few percent each, count by their ratio to their mean: a softmax of the values as they are would be flat.
+    """
     group = torch.zeros_like(y).long() if y.is_floating_point() else y
     last = int(group.max()) + 1  # the group of the rows that teach nothing
     group = torch.where(scored > 0, group, last).unsqueeze(1).expand_as(difficulty)
-    return ((-volatility).softmax(-1).unsqueeze(-1) * ranks_within(difficulty, group, last + 1)).sum(1)
+    alpha = (-volatility / volatility.mean(-1, keepdim=True).clamp(min=1e-12)).softmax(-1)
+    return (alpha.unsqueeze(-1) * ranks_within(difficulty, group, last + 1)).sum(1)
 
 
 def mean_losses(task: Any, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:

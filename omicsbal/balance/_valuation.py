@@ -1,5 +1,6 @@
 """What each modality is worth in each row, and how many more times a row is to be shown with it alone."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -30,20 +31,33 @@ def copies_by_modality(phi: Tensor, here: Tensor, mask: Tensor, weight: Tensor) 
 
 
 @torch.no_grad()
-def row_values(state: FitState) -> Tensor:
-    """Shapley values phi (K, M, n) of ``v(S) = |S| [right]`` in the training rows, ``|S| exp(-squared error)`` for numbers."""
+def embedded(state: FitState) -> Iterator[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]]:
+    """Positions, presence and embeddings {m: (K, n, k)} of all training rows without dropout, some rows at a time."""
     net: Any = state.net
     training = net.training
     net.eval()
+    try:
+        for index in torch.arange(len(state.data), device=state.scored.device).split(CHUNK):
+            present = {m: p[index] for m, p in state.data.present.items()}
+            yield index, present, net.encode({m: x[index] for m, x in state.data.x.items()}, present, index)
+    finally:
+        net.train(training)
+
+
+@torch.no_grad()
+def row_values(state: FitState, *, relative: bool = False) -> Tensor:
+    """Shapley values phi (K, M, n) of ``v(S) = |S| [right]`` in the training rows, ``|S| exp(-squared error)`` for numbers.
+
+    `relative` divides those of numbers by v(all) / |all|, so that a fair share is 1, as it is where a class is right.
+    """
     parts = []
-    for index in torch.arange(len(state.data), device=state.scored.device).split(CHUNK):
-        present = {m: p[index] for m, p in state.data.present.items()}
-        z, y = net.encode({m: x[index] for m, x in state.data.x.items()}, present, index), state.data.y[index]
-        worth = {}
+    for index, present, z in embedded(state):
+        worth, y = {}, state.data.y[index]
         for shown in coalitions(present):
-            told = fused_of(net, z, present, shown)
-            right = (told.argmax(-1) == y).to(told.dtype) if told.shape[-1] > 1 else state.task.score(told, y)
+            told = fused_of(state.net, z, present, shown)
+            numeric = told.shape[-1] == 1
+            right = state.task.score(told, y) if numeric else (told.argmax(-1) == y).to(told.dtype)
             worth[shown] = right * sum(present[m].to(told.dtype) for m in shown)
-        parts.append(torch.stack(list(shapley(worth, present).values()), 1))
-    net.train(training)
+        fair = right.clamp(min=1e-6).unsqueeze(1) if relative and numeric else 1.0  # the last to be shown are all
+        parts.append(torch.stack(list(shapley(worth, present).values()), 1) / fair)
     return torch.cat(parts, -1)

@@ -39,12 +39,13 @@ class Amco(Strategy):
     ``l = W mean_(m in A) s_m + b``, W = 1 and b = 0 at the start, ``L = L_0(l with masked s_m) + u sum_m L_m``. The modalities'
     logits of a row compete in one softmax over all classes of all modalities that the row has; the share of m is its mass. Where
     the mean over rows of share times number of modalities is above `dominance`, N = floor(strength C sin(pi/2 min(1, t/until)))
-    logits of s_m, drawn per row, are set to 0; t is the share of epochs done. Rows with a single modality neither count nor are
-    masked. Nothing is masked at prediction.
+    logits of s_m, drawn per row, are set to 0; t is the share of epochs done. With strength 1 these are all its logits from
+    `until` on, as in the port. Rows with a single modality neither count nor are masked. Nothing is masked at prediction.
 
-    An equal share times 1.5 is the half of the original for three modalities, and goes on meaning the same for other numbers. The
-    mean in place of a sum keeps its scale where modalities are missing; the start at `Late` is our choice. With few classes N
-    takes few values. Zhou et al. (2023), after the port in BalanceBenchmark (arXiv:2502.10816).
+    An equal share times 1.5 is the half of the original for three modalities, and goes on meaning the same for other numbers: of
+    two, it asks for a share of .75 where the original has .5. The mean in place of a sum keeps its scale where modalities are
+    missing; the start at `Late` is our choice. With few classes N takes few values. Zhou et al. (2023), after the port in
+    BalanceBenchmark (arXiv:2502.10816).
 
     Examples
     --------

@@ -9,7 +9,7 @@ from omicsbal._types import FUSED, Batch, FitState, Outputs
 from omicsbal._validate import check_choice, check_number
 from omicsbal.balance._base import Strategy
 from omicsbal.balance._coalitions import fused_of
-from omicsbal.balance._information import blank_loss, gap, louder, marginal_and_joint, mean_of_others
+from omicsbal.balance._information import gap, louder, mean_of_others, measured
 from omicsbal.balance._scores import masked, note
 from omicsbal.objectives.supervised import masked_mean
 
@@ -29,11 +29,11 @@ class Arm(Strategy):
     minmax
         mu >= 0 of the gap between the worst and the best modality.
     resample
-        Copies >= 0, with that modality alone, of a row in which it knows nothing, for each 1 by which its weight exceeds 1.
+        Copies >= 0 of each row with that modality alone, if it knows nothing, for each 1 by which its weight exceeds 1.
     least
-        Nats >= 0 of marginal information below which a modality counts as noise and keeps weight 1.
+        Nats >= 0 of marginal information up to which a modality counts as noise and keeps weight 1.
     memory
-        Share in [0, 1) of the old weights at each step.
+        Share in [0, 1) of the old weights at each evaluation.
     form
         "sum", or "released", the shape of the released code.
 
@@ -44,13 +44,16 @@ class Arm(Strategy):
 
     Notes
     -----
-    ``I(S) = H(y) - CE of the fused head shown S``, in nats, at least 0; for numbers ``log(Var(y) / MSE) / 2``; H(y) of all rows
-    that a member learns from. ``MI_m = I(m)`` on rows with m, ``CMI_m = I(all) - I(all but m)`` on rows with m and another.
-    S_m = MI_m + CMI_m ("sum") or c_0 MI_m + c_-m (MI_m - CMI_m), c_0 the mean score of the fused head, c_-m that of the others
-    alone. The fusion sees w_m z_m, w the running mean over steps of ``clip(mean S / S_m, 1/3, 3)`` among the modalities that tell
-    more than `least`: noise, else, would be amplified most. ``L = [L_0 + copies] + mu (max L(m) - min L(m))``, L(m) the loss with
-    m alone; a row has ``resample max(0, w_m - 1) (1 - score of m alone)`` copies with m alone, and [.] is the mean over rows and
-    copies. The smallest L(m) is a constant: otherwise the best modality would be made worse.
+    ``I(S) = H(y) - CE of the fused head shown S``, in nats, at least 0; for numbers ``log(Var(y) / MSE) / 2``. Both are
+    out-of-fold, taken after each evaluation: on rows they learned from, nets are right whatever a modality tells. ``MI_m = I(m)``
+    on rows with m, ``CMI_m = I(all) - I(all but m)`` on rows with m and another. S_m = MI_m + CMI_m ("sum") or c_0 MI_m + c_-m
+    (MI_m - CMI_m), c_m the mean score of the fused head shown m alone, c_0 shown all, c_-m the mean over the others. The fusion
+    sees w_m z_m, w the running mean over evaluations (1 before the first) of ``clip(mean S / S_m, 1/3, 3)`` among the modalities
+    that tell more than `least`: noise, else, would be amplified most. All members have the same w and c, which thus know of
+    out-of-fold losses of all rows: a few numbers. ``L = [L_0 + copies] + mu (max L(m) - min L(m))``, L(m) the batch's loss with m
+    alone; a row has ``resample max(0, w_m - 1) (1 - c_m)`` copies with m alone, and [.] is the mean over rows and copies. The
+    smallest L(m) is a constant: otherwise the best modality would be made worse. L(m) and copies are without dropout in the fused
+    head, L_0 with it.
 
     Our reconstruction of Gao et al. (2025), who released the fusion weights alone. Theirs come from histograms of features and
     the batch's labels, at test time too; these from predictions, frozen after training. Min-max and resampling are our choice.
@@ -63,13 +66,13 @@ class Arm(Strategy):
 
     unimodal = False
     paper, confidence = "Gao et al. 2025, arXiv:2501.01240", "our reconstruction"
-    needs, cost = "2M + 1 calls of the fused head a batch", 1.1
-    loudness: Tensor  # (K, M), running weights
-    blank: Tensor  # (K,), loss of a constant
+    needs, cost = "held-out losses, M calls of the fused head a batch", 1.1
+    loudness: Tensor  # (M,), running weights
+    copies: Tensor  # (M,), of each row, with that modality alone
 
     def __init__(
         self, strength: float = 1.0, minmax: float = 0.1, resample: float = 1.0,
-        least: float = 0.02, memory: float = 0.9, form: str = "sum",
+        least: float = 0.02, memory: float = 0.7, form: str = "sum",
     ) -> None:  # fmt: skip
         super().__init__()
         self.strength, self.minmax = check_number("strength", strength, low=0, high=1), check_number("minmax", minmax, low=0)
@@ -77,11 +80,22 @@ class Arm(Strategy):
         self.memory, self.form = check_number("memory", memory, low=0, high=0.999), check_choice("form", form, FORMS)
 
     def setup(self, state: FitState) -> None:
-        self.register_buffer("loudness", state.scored.new_ones(len(state.scored), len(state.data.x)))
-        self.register_buffer("blank", blank_loss(state.data.y, state.scored * state.data.weight))
+        self.register_buffer("loudness", state.scored.new_ones(len(state.data.x)))
+        self.register_buffer("copies", state.scored.new_zeros(len(state.data.x)))
+
+    def start_epoch(self, state: FitState) -> None:
+        if state.held_out is None or state.folds is None or self.strength == 0 or len(state.data.x) == 1:
+            return
+        marginal, joint, score, whole = measured(state, self.modulate)
+        scores = FORMS[self.form](marginal, joint, whole, mean_of_others(score))
+        aim = 1 + self.strength * (louder(scores, marginal > self.least) - 1)
+        self.loudness = self.memory * self.loudness + (1 - self.memory) * aim
+        self.copies = self.resample * (self.loudness - 1).clamp(min=0) * (1 - score.nan_to_num(nan=1.0))
+        note(state, "information", marginal.nan_to_num(nan=0.0))
+        note(state, "loudness", self.loudness)
 
     def modulate(self, z: dict[str, Tensor], present: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {m: v * self.loudness[:, i, None, None] for i, (m, v) in enumerate(z.items())}
+        return {m: v * self.loudness[i] for i, (m, v) in enumerate(z.items())}
 
     def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         if len(batch.present) == 1 or self.strength == self.minmax == 0:
@@ -90,31 +104,17 @@ class Arm(Strategy):
         z = self.modulate(outputs.z, batch.present)
         said = torch.stack([fused_of(state.net, z, batch.present, {m}) for m in batch.present], 1)  # (K, M, n, c)
         alone = state.task.loss(said.flatten(0, 1), batch.y).unflatten(0, said.shape[:2])
-        score = state.task.score(said.detach().flatten(0, 1), batch.y).unflatten(0, said.shape[:2])
-        self._listen(state, z, alone.detach(), score, rows, batch)
-        copies = self.resample * (self.loudness - 1).clamp(min=0).unsqueeze(-1) * (1 - score) * rows
-        self.totals = (copies * batch.weight).sum(-1)  # (K, M)
-        found = {f"copy:{m}": masked_mean(alone[:, i], copies[:, i], batch.weight) for i, m in enumerate(batch.present)}
+        found = {f"copy:{m}": masked_mean(alone[:, i], rows[:, i], batch.weight) for i, m in enumerate(batch.present)}
         return found | {"gap:fused": (gap(masked(alone, rows, batch.weight)), rows.sum((-1, -2)))}
-
-    @torch.no_grad()
-    def _listen(self, state: FitState, z: dict[str, Tensor], alone: Tensor, score: Tensor, rows: Tensor, batch: Batch) -> None:
-        """Bring the running weights up to date with losses (K, M, n) of each modality alone on its rows."""
-        marginal, joint, sure = marginal_and_joint(state, z, alone, rows, batch, self.blank)
-        scores = FORMS[self.form](marginal, joint, sure, mean_of_others(masked(score, rows, batch.weight)))
-        aim = 1 + self.strength * (louder(scores, marginal > self.least) - 1)
-        change = (1 - self.memory) * (aim - self.loudness)
-        self.loudness = self.loudness + change.masked_fill(marginal.isnan(), 0.0)  # NaN: no row of the batch has it
-        note(state, "information", marginal.nan_to_num(nan=0.0))
-        note(state, "loudness", self.loudness)
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         if "gap:fused" not in losses:
             return {}
         rows = (batch.scored * batch.weight).sum(-1)
-        whole = (rows + self.totals.sum(-1)).clamp(min=1e-12)
-        shares = {f"copy:{m}": total / whole for m, total in zip(batch.present, self.totals.unbind(-1), strict=True)}
-        return {FUSED: rows / whole, "gap:fused": self.minmax} | shares
+        here = {m: (batch.scored * p * batch.weight).sum(-1) for m, p in batch.present.items()}
+        copies = {f"copy:{m}": count * h for count, (m, h) in zip(self.copies, here.items(), strict=True)}
+        whole = (rows + torch.stack(list(copies.values())).sum(0)).clamp(min=1e-12)
+        return {FUSED: rows / whole, "gap:fused": self.minmax} | {name: total / whole for name, total in copies.items()}
 
     def finish(self) -> None:
-        del self.blank
+        del self.copies

@@ -35,7 +35,8 @@ class Cml(Strategy):
 
     Sets are made by hiding embeddings from the fusion, not by dropping parts of the logits, since our fused head is not linear.
     Released code takes max(0, .) of the batch's sum, so that one surer row is paid for by another; here, as in the paper, each
-    row pays for itself. Confidences are compared without dropout. Ma et al. (2023).
+    row pays for itself. Losses of smaller sets and all confidences are without dropout in the fused head, L(S_0) with it. Ma et
+    al. (2023).
 
     Examples
     --------

@@ -35,14 +35,15 @@ class Dyncim(Strategy):
 
     Notes
     -----
-    ``L = mean_i v_i (L_0i + (u / M) sum_m L_mi) - eta R``, ``v_i = exp(-strength (1 - s) d_i / 0.3)``, ``s = min(1, (e + 1) /
-    (until E))`` in epoch e. d_i sums, with weights alpha, a row's ranks for deviation ``L_0 + mean_m L_m``, disagreement
-    ``mean_m |p_m - p_0| / 2`` and instability ``mean_m H(p_m) / log C`` (of numbers: distance from the fused head, spread of the
-    modalities), as seen in the last epoch. Ranks lie in [0, 1] and are among rows of the same class that the member learns from,
-    so that rare classes do not starve. ``alpha = softmax(-mean relative change from epoch to epoch)``.
-    ``R = l log GMR + (1 - l) sum_m D_m softmax_m(-D_m)``, ``GMR = (prod L_m)^(1/M) / L_0``, ``D_m = (P_m - L_m) / P_m``, P_m a
-    running mean, ``l = sigmoid(5 (HMIR - log GMR))`` of running means, ``HMIR = M / sum_m 1 / max(D_m, .01)``. In GMR the L_m are
-    constants: raising them would pay. The fusion sees g_m z_m, g at first exactly 1. One modality: `Uniform` times u.
+    ``L = L_0 + (u / M) sum_m L_m - eta R``, means over rows weighted by ``v_i = exp(-strength (1 - s) d_i / 0.3)``, ``s = min(1,
+    (e + 1) / (until E))`` in epoch e; in epoch 0 all v_i are 1. d_i sums, with weights alpha, a row's ranks for deviation ``L_0 +
+    mean_m L_m``, disagreement ``mean_m |p_m - p_0| / 2`` and instability ``mean_m H(p_m) / log C`` (of numbers: distance from the
+    fused head, spread of the modalities), as seen in the last epoch. Ranks lie in [0, 1], among rows of one class that the member
+    learns from, lest rare classes starve. ``alpha = softmax(-V / mean V)``, V the running mean of relative changes between
+    epochs. ``R = l log GMR + (1 - l) sum_m D_m softmax_m(-D_m)``, ``GMR = (prod L_m)^(1/M) / L_0``, ``D_m = (P_m - L_m) / P_m``,
+    P_m a running mean, ``l = sigmoid(5 (HMIR - log GMR))`` of running means, ``HMIR = M / sum_m 1 / max(D_m, .01)``. In GMR the
+    L_m are constants: raising them would pay. The formula of l is kept though log GMR on training rows has no bound: after about
+    a fifth of a fit l is near 0. The fusion sees g_m z_m, g at first exactly 1. One modality: `Uniform` times u.
 
     Our reconstruction of Qian et al. (2025) from summaries: difficulties and their volatility, GMR, HMIR and gate are theirs;
     each formula is our choice and not checked against the paper.
@@ -76,8 +77,7 @@ class Dyncim(Strategy):
         shapes = {"difficulty": (3, n), "ease": (n,), "level": (3,), "volatility": (3,), "before": (size,), "pace": (2,)}
         for name, shape in shapes.items():
             self.register_buffer(name, new(members, *shape))
-        self.ease += 1
-        self.before += torch.nan
+        self.ease, self.before = self.ease + 1, self.before + torch.nan
         if self.gate:
             eye = torch.eye(state.net.heads[0].weight.shape[1], device=state.scored.device)  # type: ignore[union-attr, index]
             self.key = nn.Parameter(torch.cat([eye, -eye]).repeat(members, 1, 1))  # what sets m apart from the mean

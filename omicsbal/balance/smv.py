@@ -39,7 +39,9 @@ class Smv(Strategy):
     for numbers ``v(S) = |S| exp(-squared error)``. Copies k_m are 1 for phi_m in [0.4, 1), 2 in [-0.1, 0.4), 3 below ("sample");
     or ``2/3 max(0, mean over the others of phi - phi_m)`` with means over rows ("modality"). Values are taken anew at the
     start of each epoch, members apart, from the rows that a member learns from, without dropout. A modality that a row
-    lacks is worth 0 and gets no copy.
+    lacks is worth 0 and gets no copy. A row with a single modality gets none, since it would be that row again, and has no
+    part in the means. For numbers at level "sample" phi_m is first divided by the row's own exp(-squared error) with all it
+    has, at least 1e-6, which makes a fair share 1 (our choice): undivided it is nearly always below 1.
 
     Data do not grow: a copy is a term "copy:m", the loss of the fused head that is shown m alone, with weight s k_m on its row,
     and the sum over a batch is divided by the weight of its rows and copies together. That is the mean loss, and its gradient,
@@ -76,8 +78,10 @@ class Smv(Strategy):
     def start_epoch(self, state: FitState) -> None:
         if self._on(state):
             here = torch.stack(list(state.data.present.values()))
-            self.copies = LEVELS[self.level](row_values(state), here, state.scored.unsqueeze(1) * here, state.data.weight)
-            note(state, "copies", masked(self.copies, state.scored.unsqueeze(1) * here, state.data.weight).nan_to_num())
+            here = here & (here.sum(0) > 1)  # alone, a modality's copy would be the row itself
+            phi, mask = row_values(state, relative=self.level == "sample"), state.scored.unsqueeze(1) * here
+            self.copies = LEVELS[self.level](phi, here, mask, state.data.weight)
+            note(state, "copies", masked(self.copies, mask, state.data.weight).nan_to_num())
 
     def terms(self, state: FitState, outputs: Outputs, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         if not self._on(state):

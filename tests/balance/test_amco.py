@@ -58,6 +58,16 @@ def test_only_the_dominant_modality_is_masked_and_only_where_it_has_company(benc
     assert spared.item() == pytest.approx(sum(rows) / 2), "no modality dominates"
 
 
+@pytest.mark.parametrize(("share", "masked"), [(0.74, False), (0.76, True)])
+def test_of_two_modalities_three_quarters_of_the_probability_dominate(bench, share, masked) -> None:
+    """When masks have grown, all that the dominant one says is taken away: what is left is b's, which prefers neither class."""
+    case = bench(Amco(linear=False), classes=2, modalities="ab")
+    case.state.epoch = 7
+    top = log(2 * share / (1 - share) - 1)  # mass exp(top) + 1 of a against 2 of b
+    told = case.run.strategy.terms(case.state, said(a=[[top, 0.0]], b=[[0.0, 0.0]]), batch_of(1, a=[True], b=[True]))
+    assert (told["masked:fused"][0].item() == pytest.approx(log(2))) == masked
+
+
 def test_the_masked_loss_stands_in_for_the_fused_one(bench) -> None:
     case = bench(Amco(unimodal_weight=0.5))
     outputs = case.run.net(case.batch.x, case.batch.present)

@@ -32,6 +32,15 @@ class Told(torch.nn.Module):
         return torch.stack(logits).expand(z["a"].shape[0], -1, -1)
 
 
+def test_losses_of_smaller_sets_are_without_dropout_in_the_fused_head(bench) -> None:
+    case = bench(Cml(), dropout=0.5, modalities="ab")
+    outputs, losses = case.run.net(case.batch.x, case.batch.present), []
+    for _ in range(2):
+        case.state.generator.manual_seed(0)  # the same chain
+        losses.append({name: mean for name, (mean, _) in case.run.strategy.terms(case.state, outputs, case.batch).items()})
+    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
+
+
 def terms_of(case, net, strategy, present):
     n = len(present["a"])
     batch = replace(

@@ -56,10 +56,11 @@ def test_ranks_are_among_rows_of_a_class() -> None:
 
 
 def test_a_steady_difficulty_counts_more_and_rows_that_teach_nothing_do_not_count() -> None:
-    """Volatilities 0, ln 2, ln 4 weigh 4/7, 2/7 and 1/7."""
+    """Volatilities that are 0, 1 and 2 times their mean weigh 1, 1/e and 1/e^2, however small they are."""
     difficulty = torch.tensor([[[1.0, 2.0, 0.5], [2.0, 1.0, 3.0], [1.0, 2.0, 1.5]]])
-    told = hardness(difficulty, torch.tensor([[0.0, log(2), log(4)]]), torch.tensor([0, 0, 0]), torch.tensor([[1.0, 1.0, 0.0]]))
-    torch.testing.assert_close(told[0, :2], torch.tensor([2 / 7, 5 / 7]))
+    told = hardness(difficulty, torch.tensor([[0.0, 0.02, 0.04]]), torch.tensor([0, 0, 0]), torch.tensor([[1.0, 1.0, 0.0]]))
+    second = exp(-1) / (1 + exp(-1) + exp(-2))
+    torch.testing.assert_close(told[0, :2], torch.tensor([second, 1 - second]))
     alone = hardness(difficulty[..., :2], torch.zeros(1, 3), torch.tensor([0, 1]), torch.ones(1, 2))
     assert alone.tolist() == [[0.0, 0.0]], "a class of one row is not hard"
     numbers = hardness(difficulty[..., :2], torch.zeros(1, 3), torch.tensor([0.3, 0.9]), torch.ones(1, 2))

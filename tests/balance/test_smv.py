@@ -14,6 +14,8 @@ MUTATIONS = [
     ('"sample": copies_by_row', '"sample": copies_by_modality'),
     ("outputs.z, batch.present, {m}", "outputs.z, batch.present, batch.present"),
     ("* batch.scored.unsqueeze(1)", "* 1"),
+    ("here & (here.sum(0) > 1)", "here"),
+    ('relative=self.level == "sample"', "relative=False"),
     ("return {name: part / whole for", "return {name: part / total[FUSED] for"),
 ]
 
@@ -58,6 +60,40 @@ def test_numbers_are_worth_the_exponential_of_minus_the_squared_error() -> None:
     v_a, v_b, v_ab = 1.0, torch.tensor(-4.0).exp().item(), 2 * torch.tensor(-1.0).exp().item()
     torch.testing.assert_close(phi.flatten(), torch.tensor([(v_a + v_ab - v_b) / 2, (v_b + v_ab - v_a) / 2]))
     assert phi.sum().item() == pytest.approx(v_ab)
+
+
+def test_a_fair_share_of_numbers_is_one() -> None:
+    """Both are as good as the two together, exp(-1) each: no copies, where undivided all of them would get two."""
+    said = {"a": [[2.0], [2.0]], "b": [[2.0], [3.0]], "ab": [[2.0], [2.0]]}
+    seen = {"a": [True, True], "b": [True, True]}
+    state = state_of(said, Regression(), torch.tensor([1.0, 1.0]), seen)
+    phi, here = row_values(state, relative=True), torch.ones(2, 2, dtype=torch.bool)
+    late = (1 - torch.tensor(-3.0).exp().item()) / 2
+    torch.testing.assert_close(phi, torch.tensor([[[1.0, 1 + late], [1.0, 1 - late]]]))
+    assert copies_by_row(phi, here, here, state.data.weight).tolist() == [[[0, 0], [0, 1]]]
+    assert copies_by_row(row_values(state), here, here, state.data.weight).amin() >= 1
+    lost = row_values(state_of({"ab": [[9.0]]}, Regression(), torch.tensor([1.0]), {"a": [True], "b": [True]}), relative=True)
+    assert lost.isfinite().all()
+    classes = state_of({"a": [[0.0, 1.0]], "ab": [[1.0, 0.0]]}, Classification(2), torch.tensor([1]), {"a": [True], "b": [True]})
+    assert torch.equal(row_values(classes), row_values(classes, relative=True)), "of numbers alone"
+
+
+@pytest.mark.parametrize("level", ["sample", "modality"])
+@pytest.mark.parametrize("classes", [3, 0])
+def test_a_row_with_a_single_modality_is_not_shown_twice_and_has_no_part_in_the_means(bench, level, classes) -> None:
+    case = bench(Smv(level=level, warm_up=0), classes=classes, modalities="ab")
+    strategy, state = case.run.strategy, case.state
+    strategy.start_epoch(state)
+    both = state.data.present["b"]  # a is in all rows
+    assert not both.all() and not strategy.copies[:, :, ~both].any() and strategy.copies[:, :, both].any()
+    if level == "modality":
+        mean = (row_values(state)[..., both] * state.scored[:, None, both]).sum(-1) / state.scored[:, both].sum(-1, keepdim=True)
+        expected = 2 / 3 * (mean.flip(-1) - mean).clamp(min=0)
+        torch.testing.assert_close(strategy.copies[..., both], expected.unsqueeze(-1).expand(-1, -1, int(both.sum())))
+    else:
+        here = (torch.ones(2, 1, dtype=torch.bool) & both).expand(2, -1)
+        expected = copies_by_row(row_values(state, relative=True), here, here, state.data.weight)
+        assert torch.equal(strategy.copies, expected)
 
 
 def test_bounds_of_the_copies() -> None:
