@@ -26,6 +26,7 @@ REFERENCES = "references"  # DataFrame, a row a modality: out-of-fold scores of 
 KD_GATE = "kd_gate"  # DataFrame, a row an ordered pair teacher -> student
 INFORMATION = "information"  # DataFrame, a row a subset of the modalities, or a pair: nats with intervals
 PID = "pid"  # DataFrame, a row a part of a decomposition: nats with intervals
+DIFFICULTY = "difficulty"  # DataFrame: success by class and modality, and what depth has to do with it
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
 
 
@@ -71,3 +72,18 @@ class Keys:
     def interval(self) -> str:
         """obsm, regression: DataFrame with columns low and high, a 90 % interval."""
         return f"{self.key_added}_interval_{self.slot}"
+
+    @property
+    def success(self) -> str:
+        """obs: share of stochastic passes in which the cell is told right; with "_<m>" behind, by that modality alone."""
+        return f"{self.key_added}_success"
+
+    @property
+    def variability(self) -> str:
+        """obs: standard deviation of the probability of the label over those passes."""
+        return f"{self.key_added}_variability"
+
+    @property
+    def suspect(self) -> str:
+        """obs: whether the label looks wrong."""
+        return f"{self.key_added}_suspect"
