@@ -108,8 +108,8 @@ def _parts(told: Told, one: Pattern, two: Pattern) -> Iterator[Row]:
     if refusal:
         yield from (told.row(part, *named, note=refusal) for part in PARTS[:5])
         return
-    logs = [told.log_proba[p][rows] for p in (one, two, both)]
-    table = anchored_pid(*logs, told.y[rows], groups=told.some(rows), random_state=told.seed)
+    first, second, joint = (told.log_proba[p][rows] for p in (one, two, both))
+    table = anchored_pid(first, second, joint, told.y[rows], groups=told.some(rows), random_state=told.seed)
     for part in table.to_dict("records")[:5]:
         numbers = {k: part[k] for k in ("value", "low", "high", "lower_bound")}
         yield told.row(str(part["part"]), *named, **numbers)

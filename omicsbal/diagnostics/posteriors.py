@@ -7,6 +7,7 @@ plain log-loss.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def calibrated(raw: Mapping[str, np.ndarray], y: np.ndarray, rows: np.ndarray, f
     The weights that a fold is pooled by are fitted on the other folds. As in any stacking, the predictions behind those weights
     come from members that trained on that fold.
     """
-    counted = Counted.from_state(outcome.state())
+    counted: Any = Counted.from_state(outcome.state())
     result = np.full((len(y), outcome.task.n_out), np.nan)
     heads = [h for h, values in raw.items() if not np.isnan(values[rows]).any()]
     for k in np.unique(folds[rows]) if heads else []:
