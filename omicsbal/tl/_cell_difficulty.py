@@ -218,4 +218,5 @@ def _write(mdata: "MuData", keys: Keys, model: FittedModel, table: pd.DataFrame,
         mdata.obs[f"{keys.success}_{column.removeprefix('success_')}"] = table[column].reindex(mdata.obs_names)
     mdata.obs[keys.suspect] = mdata.obs_names.isin(table.index[table["suspect"]])
     entry = {_keys.VERSIONS: json.dumps(versions()), _keys.LABEL_KEY: model.label_key}
-    mdata.uns[keys.key_added] = entry | dict(mdata.uns.get(keys.key_added, {})) | {_keys.DIFFICULTY: summary}
+    held = dict(mdata.uns.get(keys.key_added, {}))
+    mdata.uns[keys.key_added] = held | {k: v for k, v in entry.items() if k not in held} | {_keys.DIFFICULTY: summary}
