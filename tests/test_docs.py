@@ -152,7 +152,9 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
     entries, places = section(page, 'In `uns["omicsbal"]`, after a fit'), section(page, "On the MuData")
     constants = {v for k, v in vars(_keys).items() if k.isupper() and isinstance(v, str)} - {_keys.KEY}
     taught = section(page, 'In `uns["omicsbal"]`, with teachers')
-    assert set(entries) | set(taught) == constants - {_keys.COVERAGE}  # that one is written by predict alone
+    titles = re.findall(r"^## (In `uns.*`, after `\w+`)$", page, re.MULTILINE)
+    diagnosed = {name: told for title in titles for name, told in section(page, title).items()}
+    assert {*entries, *taught, *diagnosed} == constants - {_keys.COVERAGE}  # that one is written by predict alone
     keys = _keys.Keys("omicsbal", "<label>")
     named = {"obs": [keys.prediction, keys.confidence], "obsm": [keys.proba, keys.interval, keys.embedding]}
     named["mod[m].obsm"], named["uns"] = [keys.embedding], ["omicsbal"]
@@ -189,3 +191,13 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
     model = ob.tl.fit(mdata.copy(), label_key="cell_type", config=ob.FitConfig(max_epochs=1), n_folds=2, progress=False)
     ob.tl.predict(model, query)
     assert set(query.uns["omicsbal"]) == set(re.findall(r"`(\w+)`", model_told)) | {"coverage"}
+
+
+def test_the_page_of_slots_agrees_with_modality_snr(repository, simulated):
+    import omicsbal as ob
+
+    page = (repository / "docs" / "slots.md").read_text()
+    (told,) = section(page, 'In `uns["omicsbal"]`, after `modality_snr`').values()
+    mdata = simulated(n_obs=60, n_classes=3, modalities=["rna", "protein"], n_truth=100, random_state=0)
+    table = ob.tl.modality_snr(mdata, label_key="cell_type", progress=False)
+    assert {*table.columns, *table["method"], *table["measure"]} == columns_told(told, [], []) - {"group_key"}

@@ -1,8 +1,11 @@
-"""The verbs: fit, predict, embed, kd_gate. Each takes a MuData, writes named slots and leaves everything else as it was."""
+"""The verbs: fit, predict, embed, diagnostics. Each takes a MuData, writes named slots and leaves everything else as it was."""
 
+from omicsbal.tl._cell_difficulty import cell_difficulty
 from omicsbal.tl._embed import embed
 from omicsbal.tl._fit import fit
+from omicsbal.tl._information import information
 from omicsbal.tl._kd_gate import kd_gate
+from omicsbal.tl._modality_snr import modality_snr
 from omicsbal.tl._predict import predict
 
-__all__ = ["embed", "fit", "kd_gate", "predict"]
+__all__ = ["cell_difficulty", "embed", "fit", "information", "kd_gate", "modality_snr", "predict"]

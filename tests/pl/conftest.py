@@ -99,6 +99,51 @@ def make_gate(names, *, gains=True, score="macro_f1", n=283):
     return table.astype({"chosen": int})
 
 
+def make_snr(names, classes, *, n=300):
+    """The table that ob.tl.modality_snr writes; no halves in the second modality, no first form at all in a third of classes."""
+    rows = []
+
+    def add(modality, method, value, measure="snr2", partner="", cls="", wide=0.1, note=""):
+        low, high = value - wide * (1 + abs(value)), value + wide * (1 + abs(value))
+        row = {"modality": modality, "method": method, "measure": measure, "partner": partner, "class": cls, "value": value}
+        rows.append(row | {"low": low, "high": high, "p": 0.005, "n": n, "note": note, "recipe": "dense()"})
+
+    for j, m in enumerate(names):
+        add(m, "split", np.nan if j == 1 else 3.0 / (1 + j))
+        add(m, "label", 0.4 / (1 + j))
+        for k, c in enumerate(classes):
+            add(m, "label", np.nan if (j + k) % 7 == 6 else 0.3 / (1 + j) - 0.01 * k, cls=c)
+        for i, other in enumerate(names):
+            if other != m:
+                for measure in ("nats", "snr2"):
+                    add(m, "cross", 0.6 / (1 + i + j), measure=measure, partner=other)
+    return pd.DataFrame(rows)
+
+
+def make_information(names, *, n=283):
+    """The tables of ob.tl.information: each modality tells less than the one before, and pairs have all four parts."""
+    common = {"rows": "out-of-fold", "method": "made", "note": ""}
+
+    def row(kind, one, two, value, *, rows=n, bound=0):
+        return {"kind": kind, "source_1": one, "source_2": two, "value": value, "low": 0.8 * value, "high": 1.2 * value} | {
+            "n": rows, "lower_bound": bound, **common
+        }  # fmt: skip
+
+    told = [row("entropy", "", "", 1.6)] + [row("label", m, "", 0.8 / (j + 1), bound=1) for j, m in enumerate(names)]
+    told += [row("label", "+".join(names), "", 1.2, bound=1)]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    told += [row("between", a, b, 0.4 / (j + 1), rows=n - 17) for j, (a, b) in enumerate(pairs)]
+    if len(names) > 2:
+        pairs += [(m, "+".join(o for o in names if o != m)) for m in names]
+    parts = {"redundant": 0.3, "unique_1": 0.4, "unique_2": 0.2, "synergistic": 0.1, "total": 1.0}
+    pid = [
+        row(kind, a, b, value / (1 + 0.1 * j), rows=n - 17, bound=int(kind == "synergistic"))
+        for j, (a, b) in enumerate(pairs)
+        for kind, value in parts.items()
+    ]
+    return {"information": pd.DataFrame(told), "pid": pd.DataFrame(pid)}
+
+
 def make_fitted(
     *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
 ):
@@ -122,6 +167,8 @@ def make_fitted(
     }
     if len(names) > 1:
         uns["kd_gate"] = make_gate(names, score=score, n=n - 17)
+        uns |= {} if regression else make_information(names, n=n - 1)
+    uns["snr"] = make_snr(names, [] if regression else classes)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)
     truth = rng.normal(size=n) if regression else rng.permutation(np.arange(n) % len(classes))
     if regression:
@@ -134,6 +181,11 @@ def make_fitted(
         mdata.obs[label] = pd.Categorical.from_codes(np.r_[-1, truth[1:]], list(classes))
         mdata.obs[keys.prediction] = pd.Categorical.from_codes(guess, list(classes))
         mdata.obs[keys.confidence] = rng.random(n)
+        for j, m in enumerate(["", *names]):  # as after ob.tl.cell_difficulty
+            here = np.ones(n, bool) if not m else np.ravel(mdata.obsmap[m]).astype(int) > 0
+            told = np.where(here, rng.binomial(8, np.where(truth == j, 0.2, 0.8)) / 8, np.nan)
+            mdata.obs[f"{keys.success}_{m}" if m else keys.success] = np.where(uns["folds"] >= 0, told, np.nan)
+        mdata.obs[keys.suspect] = rng.random(n) < 0.05
         uns["calibration"] = _calibration(rng, heads, n)
     centre = rng.normal(0, 2.5, (n if regression else len(classes), 8))
     latent = (centre[truth] if not regression else truth[:, None]) + rng.normal(0, 1, (n, 8))
@@ -155,3 +207,9 @@ def fitted():
 def gate():
     """The maker of the gate's table."""
     return make_gate
+
+
+@pytest.fixture
+def snr():
+    """The maker of the table of signal-to-noise ratios."""
+    return make_snr

@@ -10,7 +10,18 @@ from matplotlib.figure import Figure
 
 import omicsbal as ob
 
-PANELS = {"history": 4, "kd_gate": 2, "scores": 2, "confusion": 1, "calibration": 4, "embedding": 1, "pattern": 1}
+PANELS = {
+    "modality_snr": 3,
+    "cell_difficulty": 1,
+    "history": 4,
+    "information": 2,
+    "kd_gate": 2,
+    "scores": 2,
+    "confusion": 1,
+    "calibration": 4,
+    "embedding": 1,
+    "pattern": 1,
+}
 OPTIONS = {"embedding": {"basis": "pca"}}
 SLOTS = {
     "history": ["history"],
@@ -72,7 +83,14 @@ CASES = {
 }
 
 
-REFUSED = {("confusion", "regression"), ("kd_gate", "one modality")}
+REFUSED = {
+    ("cell_difficulty", "one modality"),
+    ("cell_difficulty", "regression"),
+    ("confusion", "regression"),
+    ("information", "one modality"),
+    ("information", "regression"),
+    ("kd_gate", "one modality"),
+}
 
 
 @pytest.mark.parametrize(("name", "case"), [(n, c) for n in PANELS for c in CASES if (n, c) not in REFUSED])
