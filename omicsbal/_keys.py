@@ -26,6 +26,8 @@ REFERENCES = "references"  # DataFrame, a row a modality: out-of-fold scores of 
 KD_GATE = "kd_gate"  # DataFrame, a row an ordered pair teacher -> student
 INFORMATION = "information"  # DataFrame, a row a subset of the modalities, or a pair: nats with intervals
 PID = "pid"  # DataFrame, a row a part of a decomposition: nats with intervals
+CONTRIBUTION = "contribution"  # DataFrame, a row a number: Shapley values, alone, on top of the rest, by class
+CONFUSIONS = "confusions"  # DataFrame, a row a pair of classes that a modality keeps apart
 DIFFICULTY = "difficulty"  # DataFrame: success by class and modality, and what depth has to do with it
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
 
@@ -72,6 +74,11 @@ class Keys:
     def interval(self) -> str:
         """obsm, regression: DataFrame with columns low and high, a 90 % interval."""
         return f"{self.key_added}_interval_{self.slot}"
+
+    @property
+    def contribution(self) -> str:
+        """obsm, classification: DataFrame (n, M) of each modality's share of log p(label) in nats, NaN where one is lacking."""
+        return f"{self.key_added}_contribution_{self.slot}"
 
     @property
     def success(self) -> str:

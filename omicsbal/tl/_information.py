@@ -9,20 +9,14 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._keys import KEY, Keys
-from omicsbal._types import FUSED, Arrays
-from omicsbal._validate import check_number, problem
+from omicsbal._keys import KEY
+from omicsbal._validate import check_number
 from omicsbal.diagnostics.information_tables import Told, information_rows, pid_rows
-from omicsbal.diagnostics.posteriors import calibrated, calibration_folds, having, new_rows_raw, out_of_fold_raw
+from omicsbal.diagnostics.posteriors import having
 from omicsbal.model import FittedModel, versions
-from omicsbal.pp import find_groups, find_label
 from omicsbal.pp.checks import check_mdata
-from omicsbal.pp.folds import MERGED
+from omicsbal.tl._labelled import Labelled, labelled_rows, log_posteriors
 from omicsbal.tl._predict import as_model
-from omicsbal.tl._training_rows import check_same_rows, training_folds
-from omicsbal.tl._write import check_key
-from omicsbal.train.fitting import held_out_embeddings
-from omicsbal.train.predictor import Pattern, subset
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -100,89 +94,30 @@ def information(
     """
     model = as_model(model)
     mdata = check_mdata(mdata)
-    check_key(mdata, key_added)
     check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
-    check_number("min_coverage", min_coverage, low=0, high=1)
-    if model.task != "classification":
-        do = "Information about a number has no such decomposition here; see ob.mi.between."
-        raise ValueError(problem("model", expected="a model of classes", found=f"one of {model.label_key!r}, a number", do=do))
-    held = mdata.uns.get(key_added, {})
-    if held and held.get(_keys.LABEL_KEY) != model.label_key:
-        found, do = f"results for {held.get(_keys.LABEL_KEY)!r} in uns[{key_added!r}]", "Pass another key_added."
-        raise ValueError(problem("key_added", expected=f"a free slot or one for {model.label_key!r}", found=found, do=do))
-    known = training_folds(mdata, model, key_added)
-    donors = group_key or str(model.params.get("group_key", ""))
-    groups = find_groups(mdata, donors) if donors else None
-    folds = None if known is None else known[0]
-    codes = _codes(model, mdata, folds)
-    used = _used_rows(codes, folds, groups)
-    everything, coverage = model.arrays(mdata, min_coverage=min_coverage, device=device)
-    data = subset(everything, used)
-    group_codes = None if groups is None else pd.factorize(groups.iloc[used])[0]
-    told = _told(model, data, codes[used], group_codes, list(coverage), trained_on=folds is not None, seed=random_state)
-    if known is not None:
-        check_same_rows(mdata, Keys(known[1], model.label_key), used, told.embeddings[FUSED])
+    do = "Information about a number has no such decomposition here; see ob.mi.between."
+    asked: dict[str, Any] = {"group_key": group_key, "min_coverage": min_coverage, "device": device, "key_added": key_added}
+    found = labelled_rows(model, mdata, **asked, do=do)
+    told = _told(model, found, random_state)
     about, parts = list(information_rows(told)), list(pid_rows(told))
     table = pd.DataFrame(about + parts)
     entry: dict[str, Any] = {
         _keys.LABEL_KEY: model.label_key,
         _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(list(coverage), dtype=str),
+        _keys.MODALITIES: np.array(found.modalities, dtype=str),
         _keys.VERSIONS: json.dumps(versions()),
-    } | dict(held)
+    } | dict(mdata.uns.get(key_added, {}))
     entry[_keys.INFORMATION] = table[: len(about)].copy()
     entry[_keys.PID] = table[len(about) :].reset_index(drop=True)
     mdata.uns[key_added] = entry
     return table
 
 
-def _codes(model: FittedModel, mdata: "MuData", folds: np.ndarray | None) -> np.ndarray:
-    """(n,) codes of the model's classes; -1 where there is no label, or one that the model does not know."""
-    labels = find_label(mdata, model.label_key)
-    codes = np.where(labels.notna(), model.outcome.encode(labels), -1)
-    if folds is not None and MERGED in model.classes:
-        codes[(folds >= 0) & (codes < 0) & labels.notna().to_numpy()] = model.classes.index(MERGED)
-    return codes
-
-
-def _used_rows(codes: np.ndarray, folds: np.ndarray | None, groups: pd.Series | None) -> np.ndarray:
-    """Positions of the rows to be measured."""
-    rows = np.flatnonzero(codes >= 0 if folds is None else folds >= 0)
-    found = "none" if not len(rows) else ""
-    if len(rows) and (codes[rows] < 0).any():
-        found = f"{int((codes[rows] < 0).sum())} training rows without one"
-    if found:
-        do = "Check the label's column."
-        raise ValueError(problem("mdata", expected="rows with a label that the model knows", found=found, do=do))
-    if groups is not None and groups.iloc[rows].isna().any():
-        found = f"{int(groups.iloc[rows].isna().sum())} missing ones"
-        raise ValueError(problem("group_key", expected="a group for every labelled row", found=found, do="Fill them in."))
-    return rows
-
-
-def _told(
-    model: FittedModel,
-    data: Arrays,
-    y: np.ndarray,
-    groups: np.ndarray | None,
-    modalities: list[str],
-    *,
-    trained_on: bool,
-    seed: int,
-) -> Told:
-    """Posteriors of every subset that is asked for, and embeddings, of the rows in `data`."""
-    predictor = model.predictor
-    whole = frozenset(modalities)
+def _told(model: FittedModel, found: Labelled, seed: int) -> Told:
+    """Posteriors of every subset that is asked for."""
+    modalities, whole = found.modalities, frozenset(found.modalities)
     patterns = [frozenset(s) for size in (1, 2) for s in combinations(modalities, size)]
     patterns = list(dict.fromkeys([*patterns, *(whole - {m} for m in modalities), whole]))
-    patterns = [p for p in patterns if p]
-    if trained_on:
-        folds, raw = predictor.members.folds, out_of_fold_raw(predictor, data, y, patterns)
-        embeddings = held_out_embeddings(predictor, data)
-    else:
-        folds, raw = calibration_folds(len(y), groups, seed), new_rows_raw(predictor, data, patterns)
-        embeddings = predictor.embed(data)
-    present: dict[Pattern, np.ndarray] = {p: having(data, p) for p in patterns}
-    logs = {p: calibrated(raw[p], y, present[p], folds, predictor.outcome) for p in patterns}
-    rows = "out-of-fold" if trained_on else "held-out"
-    return Told(tuple(modalities), logs, present, embeddings, y, groups, rows, seed)
+    logs = dict(log_posteriors(model, found, [p for p in patterns if p], random_state=seed))
+    present = {p: having(found.data, p) for p in logs}
+    return Told(modalities, logs, present, found.embeddings, found.y, found.groups, found.rows, seed)

@@ -1,0 +1,134 @@
+"""What a model says of labelled rows when it sees each coalition of modalities, and what that is worth."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from omicsbal.diagnostics.resampling import draw_weights, interval
+from omicsbal.diagnostics.shapley import Game, Pattern
+
+DRAWS = 500  # bootstrap draws: linear, so they cost one matrix product
+FEWEST = 30  # rows
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of n labelled rows when it sees each coalition of a game."""
+
+    game: Game
+    log_truth: np.ndarray  # (n, C) log p(y | x_S), nats; the prior's for the empty coalition
+    guess: np.ndarray  # (n, C) codes of the most probable class
+    y: np.ndarray  # (n,) codes
+    groups: np.ndarray | None  # (n,) codes of donors
+    classes: tuple[str, ...]
+    rows: str  # "out-of-fold" or "held-out"
+    seed: int = 0
+
+    def draws(self) -> np.ndarray:
+        """(500, n) bootstrap weights of rows; donors are drawn whole."""
+        return draw_weights(len(self.y), groups=self.groups, n_draws=DRAWS, random_state=self.seed)
+
+    def by_row(self) -> np.ndarray:
+        """(n, M) Shapley values of each row's log p(y | x_S), nats: their mean is the contribution."""
+        return np.asarray(self.log_truth @ self.game.shapley.T)
+
+    def number(self, value: float, drawn: np.ndarray) -> dict[str, float]:
+        """Value and interval from draws; those without a number do not count."""
+        drawn = drawn[np.isfinite(drawn)]
+        low, high = interval(value, drawn, groups=self.groups) if len(drawn) else (np.nan, np.nan)
+        return {"value": value, "low": low, "high": high}
+
+    def refusal(self) -> str:
+        """Why nothing can be measured; empty if something can."""
+        if len(self.y) < FEWEST:
+            return f"Fewer than {FEWEST} rows have every modality."
+        if len(np.unique(self.y)) < 2:
+            return "A single class in these rows."
+        silent = [c for c, column in zip(self.game.coalitions, self.log_truth.T, strict=True) if np.isnan(column).any()]
+        return f"No head of the model speaks for {joined(self.game, silent[0])}." if silent else ""
+
+
+def answers_from(
+    game: Game,
+    log_proba: Iterable[tuple[Pattern, np.ndarray]],
+    y: np.ndarray,
+    *,
+    groups: np.ndarray | None,
+    classes: Iterable[str],
+    rows: str,
+    random_state: int = 0,
+) -> Answers:
+    """Keep of posteriors what contributions need: the log-probability of the truth, and the most probable class.
+
+    Parameters
+    ----------
+    game
+        What is asked.
+    log_proba
+        Pairs of a coalition and its (n, c) calibrated log-probabilities in nats, of rows that were not trained on; any order, all
+        but the empty one, whose place the shares of the classes in `y` take.
+    y
+        (n,) codes of the classes.
+    groups
+        (n,) donors.
+    classes, rows
+        Names, and "out-of-fold" or "held-out".
+    random_state
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    The answers; NaN where a coalition is missing.
+
+    Examples
+    --------
+    >>> from omicsbal.diagnostics.shapley import make_game
+    >>> y, sure = np.arange(40) % 2, np.log([[0.9, 0.1], [0.1, 0.9]])
+    >>> asked = [(frozenset("a"), sure[y]), (frozenset("b"), np.log(np.full((40, 2), 0.5))), (frozenset("ab"), sure[y])]
+    >>> told = answers_from(make_game("ab"), asked, y, groups=None, classes=["T", "B"], rows="held-out")
+    >>> told.by_row().mean(axis=0).round(3).tolist()  # ln 0.9 - ln 0.5, and nothing
+    [0.588, 0.0]
+    """
+    names = tuple(classes)
+    size = (len(y), len(game.coalitions))
+    log_truth, guess = np.full(size, np.nan), np.zeros(size, dtype=np.int64)
+    share = np.bincount(y, minlength=len(names)) / max(len(y), 1)
+    log_truth[:, 0], guess[:, 0] = np.log(share[y]), share.argmax() if len(y) else 0
+    for coalition, logs in log_proba:
+        at = game.column[coalition]
+        log_truth[:, at], guess[:, at] = logs[np.arange(len(y)), y], np.nan_to_num(logs, nan=-np.inf).argmax(axis=1)
+    return Answers(game, log_truth, guess, y, groups, names, rows, random_state)
+
+
+def _information(told: Answers, weights: np.ndarray) -> np.ndarray:
+    """(B, C) mean log p(y | x_S) - log prior(y), nats."""
+    gain = told.log_truth - told.log_truth[:, :1]
+    return np.asarray(weights @ gain.astype(weights.dtype) / weights.sum(axis=1, keepdims=True))
+
+
+def _accuracy(told: Answers, weights: np.ndarray) -> np.ndarray:
+    """(B, C) share of rows told right."""
+    right = told.guess == told.y[:, None]
+    return np.asarray(weights @ right.astype(weights.dtype) / weights.sum(axis=1, keepdims=True))
+
+
+def _macro_f1(told: Answers, weights: np.ndarray) -> np.ndarray:
+    """(B, C) mean F1 of the classes that occur in a draw."""
+    eye = np.eye(len(told.classes), dtype=weights.dtype)
+    size = weights @ eye[told.y]
+    found = []
+    for guess in told.guess.T:
+        hit = weights @ (eye[told.y] * (guess == told.y)[:, None])
+        f1 = 2 * hit / np.maximum(size + weights @ eye[guess], 1e-12)
+        found.append((f1 * (size > 0)).sum(axis=1) / (size > 0).sum(axis=1))
+    return np.stack(found, axis=1)
+
+
+MEASURES = {"information": _information, "macro_f1": _macro_f1, "accuracy": _accuracy}
+
+
+def joined(game: Game, coalition: Iterable[str] | None = None) -> str:
+    """As in 'rna+atac'; all of them by default."""
+    chosen = set(game.names) if coalition is None else set(coalition)
+    return "+".join(m for m in game.names if m in chosen)

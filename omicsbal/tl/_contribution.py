@@ -1,0 +1,174 @@
+"""What each modality contributes to a fitted model: over all cells, for each class, in each cell."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicsbal import _keys
+from omicsbal._keys import KEY, Keys
+from omicsbal._validate import check_choice, check_number, problem
+from omicsbal.diagnostics.answers import MEASURES, Answers, answers_from
+from omicsbal.diagnostics.confusions import confusion_rows
+from omicsbal.diagnostics.contribution import contribution_rows
+from omicsbal.diagnostics.posteriors import having
+from omicsbal.diagnostics.shapley import make_game
+from omicsbal.model import FittedModel, versions
+from omicsbal.pp.checks import check_mdata
+from omicsbal.tl._labelled import Labelled, labelled_rows, log_posteriors
+from omicsbal.tl._predict import as_model
+from omicsbal.train.predictor import row_patterns, subset
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+CONFUSION_COLUMNS = ["modality", "class", "taken_for", "value", "low", "high", "without", "with", "n", "rows", "note"]
+
+
+def contribution(
+    model: FittedModel | str | Path,
+    mdata: "MuData",
+    *,
+    value: str | tuple[str, ...] = ("information", "macro_f1"),
+    group_key: str | None = None,
+    min_coverage: float = 0.8,
+    device: str = "auto",
+    key_added: str = KEY,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """What each modality contributes to telling the label: a fair share, alone, on top of the rest; overall, by class, by cell.
+
+    Parameters
+    ----------
+    model
+        A `FittedModel` of a classification, or the folder it was saved in.
+    mdata
+        The MuData it was fitted on: every number is then out-of-fold. Or labelled rows that it never saw ("held-out"). Training
+        rows are known by the folds that the fit left in ``uns``; without them they would be taken for new and look too good.
+    value
+        What is shared out, one or several: "information", mean of log p(y | x_S) - log prior(y), nats; "macro_f1", "accuracy" of
+        the most probable class.
+    group_key
+        Column of donors, drawn whole in every interval; by default that of the fit, if it had one.
+    min_coverage, device
+        As in `omicsbal.tl.predict`.
+    key_added
+        Names the slots.
+    random_state
+        Seed of bootstrap draws and, above eight modalities, of the orders that are sampled.
+
+    Returns
+    -------
+    A DataFrame, a row a number: ``kind``, ``measure`` (what is shared out, or "recall"), ``modality``, ``class`` (empty: all),
+    ``value``, ``low`` and ``high`` (95 % interval), ``n`` rows, ``p``, ``q``, ``rows`` ("out-of-fold" or "held-out"), ``note``
+    (why a number is missing or to be read with care). With v(S) the value of the modalities in S, v(none) that of the prior (the
+    shares of the classes):
+
+    ``total``
+        v(all) - v(none).
+    ``shapley``
+        Share of each modality (`omicsbal.diagnostics.shapley.make_game`); they sum to the total. By class: the mean of log-
+        probabilities over its cells; weighted by the sizes of the classes these give the overall share.
+    ``solo``, ``need``
+        v({m}) - v(none), and v(all) - v(all but m). By class: need in nats, with two-sided ``p`` (t, with the spread of the
+        bootstrap, our choice) and ``q`` over classes and modalities (Benjamini and Hochberg 1995,
+        doi:10.1111/j.2517-6161.1995.tb02031.x), and the change of the class's recall.
+    ``interaction``
+        Of pairs: above 0 they tell more together, below 0 one replaces the other; with two modalities synergy less redundancy.
+    ``imbalance``
+        ``(max - min) / sum of sizes`` of the Shapley values: 0 equal, 1 one has everything.
+
+    Written: this table to ``uns["omicsbal"]["contribution"]``; pairs of classes that a modality keeps apart
+    (`omicsbal.diagnostics.confusions.confusion_rows`) to ``uns["omicsbal"]["confusions"]``; to
+    ``obsm["omicsbal_contribution_<label>"]`` a DataFrame with a column a modality: its share of each cell's log p(y | x) - log
+    prior(y), nats, NaN where a cell was not used.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError, FileNotFoundError
+        Not a model, or one of a regression; an unknown value; no row with a label of the model's; a slot that holds the results
+        of another fit; features missing as in `omicsbal.tl.predict`. The MuData is as it was.
+
+    Notes
+    -----
+    *Rows*: those that have every modality of the model that the MuData has; the note of the total says how many others there are.
+
+    *Absence*: a subset's posterior is a log-linear pool of all heads and linear experts that can speak for it, calibrated on the
+    other folds, our choice: each subset gets the best that this model can say without the rest. Most probable classes are those
+    of these posteriors, which weigh rows the same, where predictions for use weigh rare classes more.
+
+    A contribution is a property of model and data, not of the data: what no head has learnt is not counted. Equal shares are not
+    the goal; a modality may have little to tell. A share mixes what is unique, redundant and synergistic, which
+    `omicsbal.tl.information` tells apart.
+
+    *Intervals* (bias-corrected percentiles of 500 bootstrap draws) are over rows, or donors, with the model as it is. Time and
+    memory grow as 2^M; above eight modalities 64 orders are sampled.
+
+    Examples
+    --------
+    >>> import omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=90, n_truth=200, modalities=["rna", "atac"], random_state=0)
+    >>> model = ob.tl.fit(mdata, label_key="cell_type", config=ob.FitConfig(max_epochs=2), progress=False)
+    >>> table = ob.tl.contribution(model, mdata, value="information").query("`class` == ''").set_index("kind")
+    >>> bool(np.isclose(table.loc["shapley", "value"].sum(), table.loc["total", "value"]))
+    True
+    """
+    model = as_model(model)
+    mdata = check_mdata(mdata)
+    check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
+    measures = list(dict.fromkeys([value] if isinstance(value, str) else value))
+    if not measures:
+        raise ValueError(problem("value", expected=f"some of {list(MEASURES)}", found="none", do="Leave it out for the default."))
+    for name in measures:
+        check_choice("value", name, MEASURES)
+    do = "Contributions to the prediction of a number are not defined here yet."
+    asked: dict[str, Any] = {"group_key": group_key, "min_coverage": min_coverage, "device": device, "key_added": key_added}
+    found = labelled_rows(model, mdata, **asked, do=do)
+    complete = having(found.data, frozenset(found.modalities))
+    told = _answers(model, found, complete, random_state)
+    rows = list(contribution_rows(told, measures=measures))
+    rows[0]["note"] = " ".join(filter(None, [rows[0]["note"], _left_out(model, found, complete)]))
+    table = pd.DataFrame(rows)
+    _write(mdata, Keys(key_added, model.label_key), model, table, told, found.positions[complete])
+    return table
+
+
+def _answers(model: FittedModel, found: Labelled, complete: np.ndarray, seed: int) -> Answers:
+    """What the model says of the complete rows from every coalition."""
+    game = make_game(found.modalities, random_state=seed)
+    logs = log_posteriors(model, found, [c for c in game.coalitions if c], random_state=seed)
+    groups = None if found.groups is None else found.groups[complete]
+    some = ((coalition, values[complete]) for coalition, values in logs)
+    more: dict[str, Any] = {"groups": groups, "classes": model.classes, "rows": found.rows, "random_state": seed}
+    return answers_from(game, some, found.y[complete], **more)
+
+
+def _left_out(model: FittedModel, found: Labelled, complete: np.ndarray) -> str:
+    """Which rows and modalities are not counted; empty if all are."""
+    absent = [m for m in model.modalities if m not in found.modalities]
+    words = [f"Not in this MuData: {', '.join(absent)}."] if absent else []
+    rest = np.flatnonzero(~complete)
+    if len(rest):
+        present = subset(found.data, rest).present
+        patterns = row_patterns({m: present[m].cpu().numpy() for m in found.modalities})
+        each = {"+".join(m for m in found.modalities if m in p) or "nothing": len(mine) for p, mine in patterns.items()}
+        words.append(f"Left out: {', '.join(f'{n} rows with {name}' for name, n in each.items())}.")
+    return " ".join(words)
+
+
+def _write(mdata: "MuData", keys: Keys, model: FittedModel, table: pd.DataFrame, told: Answers, rows: np.ndarray) -> None:
+    """Two tables, and shares by cell."""
+    entry: dict[str, Any] = {
+        _keys.LABEL_KEY: model.label_key,
+        _keys.TASK: model.task,
+        _keys.MODALITIES: np.array(told.game.names, dtype=str),
+        _keys.VERSIONS: json.dumps(versions()),
+    } | dict(mdata.uns.get(keys.key_added, {}))
+    entry[_keys.CONTRIBUTION] = table.copy()
+    entry[_keys.CONFUSIONS] = pd.DataFrame(list(confusion_rows(told)), columns=CONFUSION_COLUMNS)
+    shares = np.full((mdata.n_obs, len(told.game.names)), np.nan)
+    shares[rows] = told.by_row()
+    mdata.obsm[keys.contribution] = pd.DataFrame(shares, index=mdata.obs_names, columns=list(told.game.names))
+    mdata.uns[keys.key_added] = entry
