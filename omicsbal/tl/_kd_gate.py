@@ -119,7 +119,7 @@ def kd_gate(
         do = "Leave out modalities=..., or bring a second one."
         raise ValueError(problem("modalities", expected="at least two", found=names, do=do))
     held = mdata.uns.get(key_added, {})
-    if held and held.get(_keys.LABEL_KEY) != label_key:
+    if held.get(_keys.LABEL_KEY, label_key) != label_key:  # what asks for no label, as modality_snr, leaves none
         found, do = f"results for {held.get(_keys.LABEL_KEY)!r} in uns[{key_added!r}]", "Pass another key_added."
         raise ValueError(problem("key_added", expected=f"a free slot or one for {label_key!r}", found=found, do=do))
     check_head_names(names)

@@ -49,7 +49,9 @@ def clear(mdata: "MuData", key_added: str) -> None:
     if key_added not in mdata.uns:
         return
     keys = Keys(key_added, str(mdata.uns[key_added].get(_keys.LABEL_KEY, "")))
-    mdata.obs.drop(columns=[c for c in (keys.prediction, keys.confidence) if c in mdata.obs], inplace=True)
+    written = {keys.prediction, keys.confidence, keys.success, keys.variability, keys.suspect}
+    of_modalities = f"{keys.success}_"
+    mdata.obs.drop(columns=[c for c in mdata.obs if c in written or str(c).startswith(of_modalities)], inplace=True)
     for slots in (mdata.obsm, *(a.obsm for a in mdata.mod.values())):
         for slot in (keys.embedding, keys.proba, keys.interval):
             if slot in slots:
