@@ -2,7 +2,6 @@
 
     python benchmarks/strategies.py simulation [--variants ...]   what the fused head and each encoder learn, three levels
     python benchmarks/strategies.py tasks [--folds 5] [...]       the 12 tasks of ../shared/measure, paired folds
-    python benchmarks/strategies.py time                          a step, relative to joint training
     python benchmarks/strategies.py report
 
 One JSON line per piece in benchmarks/results/strategies_<action>.jsonl; pieces that are there are skipped. Every strategy takes
@@ -14,7 +13,7 @@ import argparse
 import sys
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,6 @@ from omicsbal.balance._coalitions import coalitions, shapley
 from omicsbal.train.fitting import fit_predictor
 from omicsbal.train.forward import all_members
 from omicsbal.train.predictor import Predictor
-from omicsbal.train.stages import Stages
 
 # Fold members alone: their mean predicts new rows, each having seen four fifths of the rest. Cheaper than all-row members beside
 # them, and the same for all. The best epoch of most fits comes in the first half of 300 steps (main_method.py), so 200 serve
@@ -182,44 +180,9 @@ def simulation(args) -> None:
             print(level, seed, flush=True)
 
 
-@dataclass
-class Clock:
-    """CPU-seconds of an epoch: long runs minus short ones, so that set-up (teachers, gates) is not counted."""
-
-    case: Case
-    references: object
-
-    def run(self, name: str, epochs: int) -> float:
-        strategy = variant(name)
-        stages = Stages(self.case.data, self.case.folds, self.case.outcome, ob.NetConfig(), replace(CONFIG, max_epochs=epochs), 0)
-        stages.references = self.references if strategy.references else None
-        start = time.process_time()
-        stages.all(strategy)
-        return time.process_time() - start
-
-    def ratio(self, name: str, rival: str, turns: int = 3) -> float:
-        """Epochs of both, taking turns; the least of each counts, since a busy machine only adds."""
-        least = dict.fromkeys(((name, 10), (name, 30), (rival, 10), (rival, 30)), np.inf)
-        for _ in range(turns):
-            for key in least:
-                least[key] = min(least[key], self.run(*key))
-        return (least[name, 30] - least[name, 10]) / (least[rival, 30] - least[rival, 10])
-
-
-def timing(args) -> None:
-    """Time of an epoch, its evaluations included, relative to joint training; 600 rows, three modalities, five members."""
-    log = Log("time", "variant", script="strategies")
-    case = world("medium", 0)
-    clock = Clock(case, references_of(case, ob.NetConfig(), CONFIG))
-    for name in args.variants or STRATEGIES:
-        if not log.has(variant=name):
-            log.add([{"variant": name, "ratio": clock.ratio(name, "joint")}])
-            print(name, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["simulation", "tasks", "time", "report"])
+    parser.add_argument("action", choices=["simulation", "tasks", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
     parser.add_argument("--variants", nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=5, help="of each task")
@@ -236,7 +199,6 @@ def main() -> None:
     actions = {
         "simulation": lambda: simulation(args),
         "tasks": lambda: tasks(protocol()[0], args),
-        "time": lambda: timing(args),
     }
     actions[args.action]()
 

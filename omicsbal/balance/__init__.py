@@ -151,8 +151,8 @@ def strategies() -> "pd.DataFrame":
     Returns
     -------
     DataFrame, a row a strategy, sorted by name. ``name``; ``summary``; ``paper``, with its arXiv id or DOI; ``needs``, what it
-    asks for beyond one pass a batch; ``cost``, time of an optimiser step relative to `joint` (benchmarks/results/strategies.md;
-    teachers come on top); ``tasks`` it supports; ``confidence``: "faithful" to paper or code up to what its docstring lists, "our
+    asks for beyond one pass a batch; ``cost``, time of a fit relative to `joint` (benchmarks/results/strategies.md; teachers come
+    on top); ``tasks`` it supports; ``confidence``: "faithful" to paper or code up to what its docstring lists, "our
     reconstruction" where the formulas were not to be had, "own" where there is no paper; ``arguments`` of the constructor;
     ``fused`` and ``unimodal``, which heads get a loss.
 

@@ -40,7 +40,7 @@ class Strategy(nn.Module):
         Kinds of label it supports.
     paper, confidence, needs, cost
         For the table of `strategies`: source with its id; "faithful", "our reconstruction" or "own"; what it asks for beyond one
-        pass; step time relative to `joint` in benchmarks/results/strategies.md, teachers not counted.
+        pass; time of a fit relative to `joint` in benchmarks/results/strategies.md, teachers not counted.
     """
 
     fused: bool = True
