@@ -87,8 +87,8 @@ def answers_from(
     >>> y, sure = np.arange(40) % 2, np.log([[0.9, 0.1], [0.1, 0.9]])
     >>> asked = [(frozenset("a"), sure[y]), (frozenset("b"), np.log(np.full((40, 2), 0.5))), (frozenset("ab"), sure[y])]
     >>> told = answers_from(make_game("ab"), asked, y, groups=None, classes=["T", "B"], rows="held-out")
-    >>> told.by_row().mean(axis=0).round(3).tolist()  # ln 0.9 - ln 0.5, and nothing
-    [0.588, 0.0]
+    >>> float(told.by_row()[:, 0].mean().round(3))  # ln 0.9 - ln 0.5
+    0.588
     """
     names = tuple(classes)
     size = (len(y), len(game.coalitions))
@@ -114,14 +114,19 @@ def _accuracy(told: Answers, weights: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1(told: Answers, weights: np.ndarray) -> np.ndarray:
-    """(B, C) mean F1 of the classes that occur in a draw."""
+    """(B, C) mean F1 of the classes that occur in a draw.
+
+    Without modalities it is that of guessing by the shares of the classes, 1 / c: always the most probable class would get less,
+    so that predictions that know nothing, but vary, would look as if they told something.
+    """
     eye = np.eye(len(told.classes), dtype=weights.dtype)
     size = weights @ eye[told.y]
-    found = []
-    for guess in told.guess.T:
+    occurs = size > 0
+    found = [1 / occurs.sum(axis=1)]
+    for guess in told.guess.T[1:]:
         hit = weights @ (eye[told.y] * (guess == told.y)[:, None])
         f1 = 2 * hit / np.maximum(size + weights @ eye[guess], 1e-12)
-        found.append((f1 * (size > 0)).sum(axis=1) / (size > 0).sum(axis=1))
+        found.append((f1 * occurs).sum(axis=1) / occurs.sum(axis=1))
     return np.stack(found, axis=1)
 
 

@@ -3,6 +3,7 @@
 from omicsbal.pl._calibration import calibration
 from omicsbal.pl._cell_difficulty import cell_difficulty
 from omicsbal.pl._confusion import confusion
+from omicsbal.pl._contribution import contribution
 from omicsbal.pl._embedding import embedding
 from omicsbal.pl._history import history
 from omicsbal.pl._information import information
@@ -15,6 +16,7 @@ __all__ = [
     "calibration",
     "cell_difficulty",
     "confusion",
+    "contribution",
     "embedding",
     "history",
     "information",

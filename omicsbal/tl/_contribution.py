@@ -64,7 +64,7 @@ def contribution(
     A DataFrame, a row a number: ``kind``, ``measure`` (what is shared out, or "recall"), ``modality``, ``class`` (empty: all),
     ``value``, ``low`` and ``high`` (95 % interval), ``n`` rows, ``p``, ``q``, ``rows`` ("out-of-fold" or "held-out"), ``note``
     (why a number is missing or to be read with care). With v(S) the value of the modalities in S, v(none) that of the prior (the
-    shares of the classes):
+    shares of the classes: their log, their largest for accuracy, and 1 / c, the score of guessing by them, for macro-F1):
 
     ``total``
         v(all) - v(none).

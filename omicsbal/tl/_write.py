@@ -53,7 +53,7 @@ def clear(mdata: "MuData", key_added: str) -> None:
     of_modalities = f"{keys.success}_"
     mdata.obs.drop(columns=[c for c in mdata.obs if c in written or str(c).startswith(of_modalities)], inplace=True)
     for slots in (mdata.obsm, *(a.obsm for a in mdata.mod.values())):
-        for slot in (keys.embedding, keys.proba, keys.interval):
+        for slot in (keys.embedding, keys.proba, keys.interval, keys.contribution):
             if slot in slots:
                 del slots[slot]
     del mdata.uns[key_added]

@@ -1,5 +1,7 @@
 """A fitted MuData made by hand: the slots that ob.tl.fit writes, without a fit."""
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -144,6 +146,36 @@ def make_information(names, *, n=283):
     return {"information": pd.DataFrame(told), "pid": pd.DataFrame(pid)}
 
 
+def make_contribution(names, classes, *, n=283):
+    """The tables of ob.tl.contribution: each modality contributes less than the one before, the last class is rare."""
+    whole, rows = "+".join(names), []
+
+    def add(kind, measure, modality, value, *, cls="", size=n, q=np.nan):
+        ends = {"low": value - 0.1 * abs(value) - 0.01, "high": value + 0.1 * abs(value) + 0.01}
+        row = {"kind": kind, "measure": measure, "modality": modality, "class": cls, "value": value, **ends, "n": size}
+        rows.append(row | {"p": q / 2, "q": q, "rows": "out-of-fold", "note": ""})
+
+    for measure, unit in (("information", 1.0), ("macro_f1", 0.6)):
+        shares = [unit * 0.5 / (j + 1) for j in range(len(names))]
+        add("total", measure, whole, sum(shares))
+        for kind, part in (("shapley", 1.0), ("solo", 1.3), ("need", 0.7)):
+            for m, share in zip(names, shares, strict=True):
+                add(kind, measure, m, part * share)
+        add("imbalance", measure, "", 0.4)
+    for k, cls in enumerate(classes):
+        for j, m in enumerate(names):
+            size = 12 if k == len(classes) - 1 else 90
+            add("shapley", "information", m, 0.3, cls=cls, size=size)
+            add("need", "information", m, 0.4 * (-1) ** (j + k) / (1 + k), cls=cls, size=size, q=0.01 if k == j else 0.4)
+    pairs = [(m, a, b) for m in names for a, b in pairwise(classes)]
+    confused = [
+        {"modality": m, "class": a, "taken_for": b, "value": 0.3 / (1 + i), "low": 0.2 / (1 + i), "high": 0.4 / (1 + i)}
+        | {"without": 0.3 / (1 + i) + 0.02, "with": 0.02, "n": 90, "rows": "out-of-fold", "note": ""}
+        for i, (m, a, b) in enumerate(pairs[:10])
+    ]
+    return {"contribution": pd.DataFrame(rows), "confusions": pd.DataFrame(confused)}
+
+
 def make_fitted(
     *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
 ):
@@ -168,6 +200,7 @@ def make_fitted(
     if len(names) > 1:
         uns["kd_gate"] = make_gate(names, score=score, n=n - 17)
         uns |= {} if regression else make_information(names, n=n - 1)
+    uns |= {} if regression else make_contribution(names, list(classes), n=n - 17)
     uns["snr"] = make_snr(names, [] if regression else classes)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)
     truth = rng.normal(size=n) if regression else rng.permutation(np.arange(n) % len(classes))
