@@ -56,11 +56,12 @@ def simulation_part(frame: pd.DataFrame) -> list[str]:
     table = frame.pivot_table(index="variant", columns="level", values=list(columns), sort=False)
     order = table["fused"].mean(axis=1).sort_values(ascending=False).index if "fused" in table else table.index
     order = [*order, *(v for v in dict.fromkeys(frame["variant"]) if v not in set(order))]
-    head = ["strategy", *(f"{name}, {level}" for name in columns.values() for level in levels)]
+    seeds = frame.groupby("variant")["seed"].nunique()
+    head = ["strategy", "worlds", *(f"{name}, {level}" for name in columns.values() for level in levels)]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for v in order:
         cells = [table.loc[v, (c, level)] if (c, level) in table.columns else np.nan for c in columns for level in levels]
-        lines.append(f"| {v} | " + " | ".join("-" if np.isnan(x) else f"{x:.3f}" for x in cells) + " |")
+        lines.append(f"| {v} | {seeds[v]} | " + " | ".join("-" if np.isnan(x) else f"{x:.3f}" for x in cells) + " |")
     wide = {c: frame.pivot_table(index=["level", "seed"], columns="variant", values=c) for c in columns}
     claims = [
         "| claim | " + " | ".join(f"{n}, all levels" for n in columns.values()) + " | retention, strong |",
@@ -75,7 +76,6 @@ def simulation_part(frame: pd.DataFrame) -> list[str]:
         both = wide["weak retention"]
         strong = (both[one] - both[other]).loc["strong"].to_numpy() if {one, other} <= set(both.columns) else np.array([np.nan])
         claims.append(f"| {claim}: {one} - {other} | " + " | ".join([*cells, interval(strong)]) + " |")
-    seeds = frame.groupby("variant")["seed"].nunique()
     ceilings = ", ".join(f"{m} {frame[f'ceiling:{m}'].mean():.2f}" for m in ("rna", *WEAK))
     return [
         f"Three modalities that all read the whole label, six classes, 600 training and 1,000 test rows, {seeds.max()} worlds. "
