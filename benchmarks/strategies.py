@@ -42,6 +42,9 @@ VARIANTS = {name: (name, {}) for name in STRATEGIES} | {
     "g2d, partial SMP": ("g2d", {"smp": "partial"}),
     "g2d, ranked on train": ("g2d", {"rank_on": "train"}),
     "g2d, ranked by gap": ("g2d", {"rank_on": "gap"}),
+    "g2d, longer SMP": ("g2d", {"share": 0.375}),  # three quarters of the epochs in two phases; the code has half in one
+    "joint + longer SMP": ("g2d", {"feature": 0.0, "logit": 0.0, "fusion": "net", "share": 0.375}),
+    "late + longer SMP": ("g2d", {"feature": 0.0, "logit": 0.0, "share": 0.375}),
     "joint + SMP": ("g2d", {"feature": 0.0, "logit": 0.0, "fusion": "net"}),
     "late + SMP": ("g2d", {"feature": 0.0, "logit": 0.0}),
     "uniform + SMP": ("g2d", {"feature": 0.0, "logit": 0.0, "unimodal_weight": 1.0, "fusion": "net"}),

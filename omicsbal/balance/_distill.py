@@ -59,6 +59,7 @@ class Distill(Strategy):
 
     fused = False
     paper = "Xie, Xu & Sanguinetti 2025, arXiv:2510.13182"
+    cost = 3.3
     confidence = "our reconstruction"
     needs = "unimodal references"
 

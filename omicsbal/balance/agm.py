@@ -54,7 +54,7 @@ class Agm(Strategy):
 
     unimodal = False
     paper, confidence = "Li et al. 2023, arXiv:2308.07686", "faithful"
-    needs, cost = "2^M passes of the fused head", 1.5
+    needs, cost = "2^M passes of the fused head", 1.7
     past: Tensor  # (K, M) mean of e_m over all batches
     count: Tensor  # (K, M) batches behind it
     factor: Tensor  # (K, M) kappa of the batch

@@ -55,6 +55,7 @@ class Amco(Strategy):
 
     tasks = ("classification",)
     paper, confidence = "Zhou et al. 2023, doi:10.1109/ICASSP49357.2023.10096641", "faithful"
+    cost = 1.4
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Arm(Strategy):
 
     unimodal = False
     paper, confidence = "Gao et al. 2025, arXiv:2501.01240", "our reconstruction"
-    needs, cost = "held-out losses, M calls of the fused head a batch", 1.1
+    needs, cost = "held-out losses, M calls of the fused head a batch", 1.5
     loudness: Tensor  # (M,), running weights
     copies: Tensor  # (M,), of each row, with that modality alone
 

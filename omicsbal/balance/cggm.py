@@ -65,7 +65,7 @@ class Cggm(Strategy):
     """
 
     probes = True
-    paper, confidence, cost = "Guo et al. 2024, arXiv:2411.01409", "our reconstruction", 1.1
+    paper, confidence, cost = "Guo et al. 2024, arXiv:2411.01409", "our reconstruction", 1.6
     level: Tensor  # (K, M) averaged scores; NaN before the first
     trail: Tensor  # (K, M) averaged `level`
     share: Tensor  # (K, M) B of the batch; NaN where there is none

@@ -54,7 +54,7 @@ class Dyncim(Strategy):
     ['fused', 'rna', 'atac']
     """
 
-    paper, confidence, cost = "Qian et al. 2025, arXiv:2503.06456", "our reconstruction", 1.1
+    paper, confidence, cost = "Qian et al. 2025, arXiv:2503.06456", "our reconstruction", 1.8
     difficulty: Tensor  # (K, 3, n)
     ease: Tensor  # (K, n), weights of rows
     level: Tensor  # (K, 3), mean difficulty in the last epoch

@@ -49,7 +49,7 @@ class G2d(Strategy):
     ['fused', 'rna', 'cnv']
     """
 
-    unimodal, references, cost = False, True, 1.1
+    unimodal, references, cost = False, True, 1.2
     paper, confidence = "Rakib & Bagavathi 2025, arXiv:2506.21514", "faithful"
     rank: Tensor  # (M,) phase in which each modality is active; all -1 while unsettled
     begun: Tensor  # () epoch in which the first phase began

@@ -60,6 +60,7 @@ class Gblend(Strategy):
     """
 
     paper = "Wang, Tran & Feiszli 2020, arXiv:1905.12681"
+    cost = 1.4
     confidence = "our reconstruction"
     needs = "held-out losses, a pass a window"
     weight: Tensor  # (1 + M,), the fused head first

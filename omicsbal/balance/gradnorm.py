@@ -68,7 +68,7 @@ class Gradnorm(Strategy):
     paper = "Chen et al. 2018, arXiv:1711.02257"
     confidence = "our reconstruction"
     needs = "gradients of each loss at the encoders' last layers"
-    cost = 1.3
+    cost = 1.7
     weight: Tensor  # (K, 1 + M), the fused head first
     start: Tensor  # (K, 1 + M), mean of the first losses
     counted: Tensor  # (K, 1 + M), how many of them

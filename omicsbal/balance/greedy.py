@@ -49,7 +49,7 @@ class Greedy(Strategy):
     """
 
     unimodal = False
-    paper, confidence, cost = "Wu et al. 2022, arXiv:2202.05306", "our reconstruction", 1.1
+    paper, confidence, cost = "Wu et al. 2022, arXiv:2202.05306", "our reconstruction", 1.6
     squeeze: Tensor  # (K, M, k, k) S
     gate: Tensor  # (K, M, k, k) G
     shift: Tensor  # (K, M, 1, k) b

@@ -57,6 +57,7 @@ class Lfm(Strategy):
 
     unimodal = False
     paper = "Yang et al. 2024, NeurIPS; see arXiv:2502.10816"
+    cost = 1.1
     confidence = "faithful"
 
     def __init__(self, first: float = 0.05, last: float = 0.95) -> None:

@@ -46,6 +46,7 @@ class Mbsd(Strategy):
     """
 
     paper = "Liu et al. 2023, doi:10.1145/3539597.3570423"
+    cost = 1.5
     confidence = "our reconstruction"
 
     def __init__(self, strength: float = 1.0) -> None:

@@ -50,7 +50,7 @@ class Mla(Strategy):
     """
 
     paper, confidence = "Zhang et al. 2024, arXiv:2311.10707", "faithful"
-    needs, cost = "M updates a batch", 3.0
+    needs, cost = "M updates a batch", 1.1
     weight: Tensor
     bias: Tensor
     projector: Tensor

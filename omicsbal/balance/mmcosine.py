@@ -43,6 +43,7 @@ class Mmcosine(Strategy):
     """
 
     paper = "Xu et al. 2023, arXiv:2303.05338"
+    cost = 1.3
     confidence = "faithful"
     tasks = ("classification",)
     probes = True

@@ -63,7 +63,7 @@ class Mmpareto(Strategy):
     paper = "Wei & Hu 2024, arXiv:2405.17730"
     confidence = "faithful"
     needs = "two more backward passes through each encoder"
-    cost = 2.5
+    cost = 2.7
 
     def __init__(self, gamma: float = 1.5, strength: float = 1.0) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class ModalityDropout(Strategy):
     """
 
     paper = "Neverova et al. 2016, arXiv:1501.00102"
+    cost = 1.3
     confidence = "faithful"
 
     def __init__(self, rate: float = 0.3) -> None:

@@ -41,7 +41,7 @@ class Mses(Strategy):
 
     probes = True
     paper, confidence = "Fujimori et al. 2019 (ACPR); code of Li et al. 2023, arXiv:2308.07686", "our reconstruction"
-    needs, cost = "held-out scores", 1.0
+    needs, cost = "held-out scores", 1.3
     best: Tensor  # (M,) best metric so far
     waited: Tensor  # (M,) evaluations since
 

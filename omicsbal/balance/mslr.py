@@ -48,7 +48,7 @@ class Mslr(Strategy):
 
     probes = True
     paper, confidence = "Yao & Mihalcea 2022, doi:10.18653/v1/2022.findings-acl.143", "our reconstruction"
-    needs, cost = "held-out scores", 1.0
+    needs, cost = "held-out scores", 1.4
 
     def __init__(self, rates: dict[str, float] | None = None, limit: float = 3.0) -> None:
         super().__init__()

@@ -38,13 +38,12 @@ class Mutual(Strategy):
     Notes
     -----
     ``L = L_0 + (eta / M) sum_m w_m L_m`` with ``w = M softmax(d i / tau)``, cut off at 0.25 and 3, then scaled to sum to M.
-    ``d_m`` is the best modality's out-of-fold metric (R squared for numbers) minus that of m, both scaled so that chance is 0 and
-    perfect is 1; ``i_m`` is the mean over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of
+    ``d_m`` is the best modality's out-of-fold metric (R squared for numbers) minus that of m, both scaled so that chance is 0
+    and perfect is 1; ``i_m`` is the mean over the other modalities of ``1 - exp(-2 I_mj)``, I the mutual information (nats) of
     out-of-fold predictions, 0 where it could be chance. Encoder m receives ``dL_0 + (eta / M) w_m dL_m``.
 
-    Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): that KD comes first, and that macro-F1 and mutual
-    information set the weights, is theirs; every formula is our choice, since theirs were not to be had. Macro-F1 and mutual
-    information are one number a modality, from the out-of-fold predictions of all training rows.
+    Our reconstruction of Xie & Sanguinetti (2025, arXiv:2511.00987): KD first, and weights from macro-F1 and mutual information,
+    are theirs; every formula is our choice, since theirs were not to be had. Both signals are one number for all training rows.
 
     Examples
     --------
@@ -52,7 +51,8 @@ class Mutual(Strategy):
     ['fused', 'rna', 'cnv']
     """
 
-    paper, confidence, needs = "Xie & Sanguinetti 2025, arXiv:2511.00987", "our reconstruction", "unimodal references"
+    paper, confidence = "Xie & Sanguinetti 2025, arXiv:2511.00987", "our reconstruction"
+    needs, cost = "unimodal references", 3.7
     f1: Tensor  # (M,) averaged metric; NaN before the first evaluation
     dependence: Tensor  # (M,) averaged i
 

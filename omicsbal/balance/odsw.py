@@ -68,6 +68,7 @@ class Odsw(Strategy):
 
     tasks = ("classification",)
     paper, confidence = "idea of VL-Cogito, arXiv:2507.22607", "own"
+    cost = 1.4
     success: Tensor
 
     def __init__(self, strength: float = 1.0, rate: float = 0.3, memory: float = 0.9, warm_up: float = 0.1) -> None:

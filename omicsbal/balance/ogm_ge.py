@@ -49,7 +49,7 @@ class OgmGe(Strategy):
     """
 
     probes = True
-    paper, confidence, cost = "Peng et al. 2022, arXiv:2203.15332", "faithful", 1.05
+    paper, confidence, cost = "Peng et al. 2022, arXiv:2203.15332", "faithful", 1.5
 
     def __init__(self, alpha: float = 0.3, noise: bool = True, until: float = 0.5) -> None:  # noqa: FBT001, FBT002
         super().__init__()

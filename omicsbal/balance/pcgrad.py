@@ -47,7 +47,7 @@ class Pcgrad(Strategy):
     paper = "Yu et al. 2020, arXiv:2001.06782"
     confidence = "faithful"
     needs = "two more backward passes through each encoder"
-    cost = 2.5
+    cost = 2.2
 
     def __init__(self, strength: float = 1.0) -> None:
         super().__init__()

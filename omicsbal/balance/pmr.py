@@ -53,7 +53,7 @@ class Pmr(Strategy):
     paper = "Fan et al. 2023, arXiv:2211.07089"
     confidence = "faithful"
     needs = "a forward pass an epoch"
-    cost = 1.1
+    cost = 1.2
     prototypes: Tensor
 
     def __init__(self, strength: float = 1.0, until: float = 0.5, momentum: float = 0.0) -> None:

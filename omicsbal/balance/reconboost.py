@@ -51,6 +51,7 @@ class Reconboost(Strategy):
     """
 
     paper = "Hua et al. 2024, arXiv:2405.09321"
+    cost = 1.2
     confidence = "faithful"
     rate: Tensor
 

@@ -55,6 +55,7 @@ class Relearning(Strategy):
 
     unimodal = False
     paper = "Wei et al. 2024, arXiv:2407.09705"
+    cost = 1.5
     confidence = "faithful"
     needs = "held-out rows, k-means"
 

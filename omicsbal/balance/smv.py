@@ -57,7 +57,7 @@ class Smv(Strategy):
 
     unimodal = False
     paper, confidence = "Wei et al. 2024, arXiv:2309.06255", "faithful"
-    needs, cost = "2^M calls of the fused head a row and epoch", 1.5
+    needs, cost = "2^M calls of the fused head a row and epoch", 1.6
     copies: Tensor  # (K, M, n) of the training rows
 
     def __init__(self, strength: float = 1.0, level: str = "sample", warm_up: float = 0.1) -> None:

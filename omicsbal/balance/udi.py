@@ -51,7 +51,7 @@ class Udi(Strategy):
     0.1
     """
 
-    references, cost = True, 1.3
+    references, cost = True, 1.8
     paper, confidence = "Wang et al. 2025, arXiv:2509.02281", "our reconstruction"
     agreement: Tensor  # (K, M, 2) running cosines of consistency and complement
 

@@ -23,6 +23,7 @@ class Ume(Strategy):
     """
 
     paper, confidence = "Du et al. 2023, arXiv:2305.01233", "faithful"
+    cost = 1.2
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:
         return {FUSED: 0.0}

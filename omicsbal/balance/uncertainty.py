@@ -41,6 +41,7 @@ class Uncertainty(Strategy):
     """
 
     paper = "Kendall, Gal & Cipolla 2018, arXiv:1705.07115"
+    cost = 1.4
     confidence = "faithful"
     noise: Tensor  # (K, 1 + M), t: s over the rate; the fused head first
 

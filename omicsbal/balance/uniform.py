@@ -15,3 +15,5 @@ class Uniform(Strategy):
     >>> Uniform().heads(["rna", "atac"])
     ['fused', 'rna', 'atac']
     """
+
+    cost = 1.2

@@ -16,4 +16,6 @@ class Unimodal(Strategy):
     ['rna', 'atac']
     """
 
+    cost = 1.1
+
     fused = False
