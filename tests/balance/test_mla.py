@@ -39,6 +39,8 @@ def test_what_was_absorbed_is_bounded() -> None:
 def test_the_step_avoids_the_visits_before_it(bench, sgd, monkeypatch) -> None:
     """Whatever optimiser made it: the first step of an epoch stands, later ones lose what earlier visits used."""
     case = bench("mla", sgd=sgd)
+    some = {**case.batch.present, "a": torch.arange(12) % 4 != 1}
+    case.batch = replace(case.batch, present=some)
     strategy, batch, seen = case.run.strategy, case.batch, []
     plain = strategy.stepped
 
@@ -49,7 +51,7 @@ def test_the_step_avoids_the_visits_before_it(bench, sgd, monkeypatch) -> None:
 
     monkeypatch.setattr(strategy, "stepped", watched)
     z = case.run.net.encode(batch.x, batch.present)
-    mask = batch.scored.unsqueeze(-1)  # a is present everywhere
+    mask = (batch.scored * some["a"]).unsqueeze(-1)
     visited = (functional.normalize(z["a"].detach(), dim=-1) * mask).sum(1) / mask.sum(1)
     case.advance()
     (_, first, _, kept), (before, raw, projector, found), _ = seen
@@ -57,7 +59,7 @@ def test_the_step_avoids_the_visits_before_it(bench, sgd, monkeypatch) -> None:
     torch.testing.assert_close(projector, absorbed(torch.eye(4).expand(2, 4, 4), visited, damping=0.1))
     torch.testing.assert_close(found - before, projector @ (raw - before))
     along = lambda step: torch.einsum("kd,kdc->kc", visited, step).norm()  # noqa: E731
-    assert along(found - before) < 0.7 * along(raw - before)
+    assert along(found - before) < along(raw - before)
     assert strategy.before is None and strategy.visited is None
 
 
