@@ -36,7 +36,6 @@ from omicsbal.train.predictor import Predictor
 # where there are many fits to make.
 CONFIG = ob.FitConfig(max_steps=300, evaluations=10, n_members=0)
 SHORTER = replace(CONFIG, max_steps=200)
-G2D = STRATEGIES["g2d"]
 VARIANTS = {name: (name, {}) for name in STRATEGIES} | {
     "g2d, no SMP": ("g2d", {"smp": "none"}),
     "g2d, partial SMP": ("g2d", {"smp": "partial"}),

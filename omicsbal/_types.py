@@ -96,7 +96,6 @@ class FitState:
     epoch: int = 0
     oof: dict[str, float] = field(default_factory=dict)  # newest out-of-fold metrics, "oof_<metric>:<head>"
     held_out: Outputs | None = None  # out-of-fold outputs, leading axis 1, in the epoch after they were made; else None
-    losses: dict[str, float] = field(default_factory=dict)  # mean of each loss term over the last epoch's batches and members
     signals: dict[str, float] = field(default_factory=dict)  # what the strategy wants in the history
     scales: "dict[str, Tensor | float]" = field(default_factory=dict)  # of the coming update, by `balance._updates` alone
     forget: set[str] = field(default_factory=set)  # parameter groups whose optimiser moments are to be dropped

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from omicsbal._types import FitState
 from omicsbal.balance._coalitions import fused_of
+from omicsbal.balance._embedded import embedded
 from omicsbal.balance._scores import masked
-from omicsbal.balance._valuation import embedded
 
 Modulate = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]  # `Strategy.modulate`
 

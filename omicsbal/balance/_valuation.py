@@ -1,16 +1,13 @@
 """What each modality is worth in each row, and how many more times a row is to be shown with it alone."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from omicsbal._types import FitState
 from omicsbal.balance._coalitions import coalitions, fused_of, shapley
+from omicsbal.balance._embedded import embedded
 from omicsbal.balance._scores import masked
 
-CHUNK = 4096  # rows valued at once: bounds memory
 BOUNDS = (1.0, 0.4, -0.1)  # a copy for each of these that phi stays below, as in the released code
 ROUNDING = 1e-4  # phi is a sum of thirds and the like; a modality that gives its fair share of 1 must not look worse
 
@@ -28,20 +25,6 @@ def copies_by_modality(phi: Tensor, here: Tensor, mask: Tensor, weight: Tensor) 
     behind = (total - mean) / (count - 1).clamp(min=1) - mean
     behind = torch.where(known & (count > 1), behind, 0.0)
     return 2 / 3 * behind.clamp(min=0).unsqueeze(-1) * here
-
-
-@torch.no_grad()
-def embedded(state: FitState) -> Iterator[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]]:
-    """Positions, presence and embeddings {m: (K, n, k)} of all training rows without dropout, some rows at a time."""
-    net: Any = state.net
-    training = net.training
-    net.eval()
-    try:
-        for index in torch.arange(len(state.data), device=state.scored.device).split(CHUNK):
-            present = {m: p[index] for m, p in state.data.present.items()}
-            yield index, present, net.encode({m: x[index] for m, x in state.data.x.items()}, present, index)
-    finally:
-        net.train(training)
 
 
 @torch.no_grad()

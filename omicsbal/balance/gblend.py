@@ -6,9 +6,9 @@ from torch import Tensor
 from omicsbal._types import FUSED, Arrays, Batch, FitState, Outputs
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
+from omicsbal.balance._embedded import embedded
 from omicsbal.objectives.supervised import masked_mean
 
-CHUNK = 4096  # rows a forward pass, which bounds memory
 FLOOR = 0.01  # nats (squared error), of the growth of a gap
 LEAST = 0.01  # nats (squared error), of the largest gain: on a plateau gains are chance, and weights of them as well
 
@@ -96,14 +96,11 @@ class Gblend(Strategy):
     @torch.no_grad()
     def seen(self, state: FitState) -> Tensor:
         """Mean loss (1 + M,) of each head of the fold members on the rows they train on, the net as at prediction."""
-        training, data, net, parts = state.net.training, state.data, state.net.eval(), []
+        data, parts = state.data, []
         folds = len(state.scored) if state.folds is None else int(state.folds.max()) + 1
-        for rows in torch.arange(len(data), device=data.y.device).split(CHUNK):
-            here = {m: p[rows] for m, p in data.present.items()}
-            z = net.encode({m: x[rows] for m, x in data.x.items()}, here, rows)  # type: ignore[operator]
-            outputs = net.decode(z, here)  # type: ignore[operator]
+        for rows, here, z in embedded(state):
+            outputs = state.net.decode(z, here)  # type: ignore[operator]
             parts.append({h: state.task.loss(outputs.head(h), data.y[rows])[:folds] for h in [FUSED, *data.x]})
-        net.train(training)
         return means({h: torch.cat([part[h] for part in parts], -1) for h in parts[0]}, data, state.scored[:folds])
 
     def weights(self, state: FitState, losses: dict[str, Tensor], outputs: Outputs, batch: Batch) -> dict[str, Tensor | float]:

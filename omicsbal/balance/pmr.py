@@ -7,10 +7,10 @@ from torch.nn.functional import one_hot
 from omicsbal._types import Batch, FitState, Outputs
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
+from omicsbal.balance._embedded import embedded
 from omicsbal.balance._scores import masked, note
 from omicsbal.objectives.supervised import masked_mean
 
-CHUNK = 4096  # rows a forward pass, which bounds memory
 FAR = -1e9  # similarity to a class without prototype
 
 
@@ -75,17 +75,13 @@ class Pmr(Strategy):
     def start_epoch(self, state: FitState) -> None:
         if not self.active(state):
             return
-        training, data, net = state.net.training, state.data, state.net.eval()
         total, count = torch.zeros_like(self.prototypes), self.prototypes.new_zeros(*self.prototypes.shape[:3], 1)
-        for rows in torch.arange(len(data), device=data.y.device).split(CHUNK):
-            here = {m: p[rows] for m, p in data.present.items()}
-            z = net.encode({m: x[rows] for m, x in data.x.items()}, here, rows)  # type: ignore[operator]
-            member = one_hot(data.y[rows], state.task.n_out) * state.scored[:, rows, None]  # (K, n, c)
-            for i, m in enumerate(data.x):
+        for rows, here, z in embedded(state):
+            member = one_hot(state.data.y[rows], state.task.n_out) * state.scored[:, rows, None]  # (K, n, c)
+            for i, m in enumerate(z):
                 shown = (member * here[m].unsqueeze(-1)).transpose(-1, -2)
                 total[:, i] += shown @ z[m]
                 count[:, i] += shown.sum(-1, keepdim=True)
-        net.train(training)
         mean, old = total / count, self.prototypes
         mean = torch.where(old.isnan(), mean, self.momentum * old + (1 - self.momentum) * mean)
         self.prototypes = torch.where(count > 0, mean, old)

@@ -7,13 +7,13 @@ from torch import Tensor
 from omicsbal._types import FitState
 from omicsbal._validate import check_number
 from omicsbal.balance._base import Strategy
+from omicsbal.balance._embedded import embedded
 from omicsbal.balance._grads import encoder_parameters
 from omicsbal.balance._purity import learning_gap
 from omicsbal.balance._scores import note
 from omicsbal.balance._updates import encoder_groups
 
 FEWEST = 5  # rows of a side below which nothing is diagnosed
-CHUNK = 4096  # rows a forward pass, which bounds memory
 
 
 class Relearning(Strategy):
@@ -91,12 +91,7 @@ class Relearning(Strategy):
     @torch.no_grad()
     def gaps(self, state: FitState) -> Tensor:
         """Gap (K, M) of each member and modality; 0 where there are too few rows."""
-        training, data, net = state.net.training, state.data, state.net.eval()
-        parts = []
-        for rows in torch.arange(len(data), device=data.y.device).split(CHUNK):
-            x, here = ({m: v[rows] for m, v in part.items()} for part in (data.x, data.present))
-            parts.append(net.encode(x, here, rows))  # type: ignore[operator]
-        net.train(training)
+        data, parts = state.data, [z for _, _, z in embedded(state)]
         learned, y = state.scored.cpu().numpy() > 0, data.y.cpu().numpy()
         found = np.full((len(learned), len(data.x)), np.nan)
         for i, m in enumerate(data.x):

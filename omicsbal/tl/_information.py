@@ -62,8 +62,8 @@ def information(
         I(Z_S; Y) of a modality, a pair, and all (``source_1``, as in "rna+atac"): usable information ``H(Y) - CE`` of the
         calibrated posteriors (`omicsbal.diagnostics.information.usable_information`).
     ``between``
-        I(Z_1; Z_2) of the embeddings of two modalities, by `omicsbal.mi.between` without the labels, which would take ten times
-        as long; out-of-fold embeddings come from several networks, moved onto one, which loses some of what they share.
+        I(Z_1; Z_2) of the embeddings of two modalities, by `omicsbal.mi.between` without the labels, whose form fits three
+        classifiers; out-of-fold embeddings come from several networks, moved onto one, which loses some of what they share.
     ``redundant``, ``unique_1``, ``unique_2``, ``synergistic``, ``total``
         The decomposition of each pair and, from three modalities on, of each modality against the rest together
         (`omicsbal.diagnostics.anchored.anchored_pid`).

@@ -165,8 +165,6 @@ def train(
     every = -(-epochs // config.evaluations)
     if run.epoch and run.epoch % every == 0:  # a run that goes on: the strategy is owed what it would have seen
         state.held_out = out_of_fold(net, strategy, data, members)
-    if run.rows:
-        state.losses = {n.removeprefix("loss:"): v for n, v in run.rows[-1].items() if n.startswith("loss:")}
     while run.epoch < epochs:
         state.epoch, state.oof, state.signals = run.epoch, run.oof, {}
         # Cosine to nearly zero: late epochs settle, so the chosen one is not a lucky jump.
@@ -180,8 +178,7 @@ def train(
         state.held_out = None
         row = {"epoch": float(run.epoch)}
         named = list(dict.fromkeys(name for losses in seen for name in losses))
-        state.losses = {n: float(torch.stack([s[n].mean() for s in seen if n in s]).mean()) for n in named}
-        row |= {f"loss:{name}": value for name, value in state.losses.items()}
+        row |= {f"loss:{n}": float(torch.stack([s[n].mean() for s in seen if n in s]).mean()) for n in named}
         if run.epoch % every == 0 or run.epoch == epochs:
             state.held_out = out_of_fold(net, strategy, data, members)
             value, run.oof = judge(state.held_out)

@@ -1,6 +1,6 @@
 """Optimiser steps of which parts are scaled, parts stand still, and parts begin anew: the same under SGD and under Adam."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +30,9 @@ def scaled_step(
         p.copy_(torch.where(factor == 1, p, before + factor * (p - before)))  # where: a factor of 1 is exact
 
 
-def forget(optimizer: torch.optim.Optimizer, groups: Mapping[str, list[nn.Parameter]], names: Iterable[str]) -> None:
-    """Drop the moments of the named groups, and empty a set that names them."""
-    for name in list(names):
+def forget(optimizer: torch.optim.Optimizer, groups: Mapping[str, list[nn.Parameter]], names: set[str]) -> None:
+    """Drop the moments of the named groups, and empty the set that names them."""
+    for name in names:
         for p in groups.get(name, []):
             optimizer.state.pop(p, None)
-    if isinstance(names, set):
-        names.clear()
+    names.clear()

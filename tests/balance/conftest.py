@@ -68,7 +68,6 @@ class Bench:
             self.run.strategy.start_epoch(self.state)
             forget(self.run.optimizer, self.run.net.groups(), self.state.forget)
             losses = step(self.run, self.state, batch or self.batch, self.terms)
-            self.state.losses = {name: float(loss.mean()) for name, loss in losses.items()}
             self.state.epoch += 1
         return losses
 

@@ -66,7 +66,7 @@ def test_an_epoch_without_news_changes_nothing(bench) -> None:
 @pytest.mark.parametrize("classes", [3, 0])
 def test_the_seen_loss_is_of_the_fold_members_on_their_rows_without_dropout(bench, monkeypatch, folds, classes) -> None:
     case = bench("gblend", modalities="ab", classes=classes, dropout=0.5)
-    monkeypatch.setattr("omicsbal.balance.gblend.CHUNK", 5)
+    monkeypatch.setattr("omicsbal.balance._embedded.CHUNK", 5)
     case.advance(2)
     state, net, data = case.state, case.run.net, case.state.data
     state.folds, state.data = torch.arange(12) % folds, replace(data, weight=torch.linspace(0.5, 1.5, 12))

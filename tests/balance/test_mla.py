@@ -59,7 +59,7 @@ def test_the_step_avoids_the_visits_before_it(bench, sgd, monkeypatch) -> None:
     torch.testing.assert_close(projector, absorbed(torch.eye(4).expand(2, 4, 4), visited, damping=0.1))
     torch.testing.assert_close(found - before, projector @ (raw - before))
     along = lambda step: torch.einsum("kd,kdc->kc", visited, step).norm()  # noqa: E731
-    assert along(found - before) < along(raw - before)
+    assert along(found - before) < 0.7 * along(raw - before)
     assert strategy.before is None and strategy.visited is None
 
 
