@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from omicsbal._validate import check_number
 
 from ._linear import Matrix, principal_axes
-from ._recipe import Recipe
+from ._recipe import LinearStep, Recipe
 
 _SCALE = 1e4  # makes log1p bend at the frequencies that peaks have
 _COMPONENTS = 50
@@ -67,6 +67,10 @@ class AtacRecipe(Recipe):
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         return (self._tfidf(sp.csr_matrix(X)) @ self.components_ - self.offset_) * np.float32(self.gain_)
+
+    def _linear(self, X: Matrix, missing: np.ndarray) -> LinearStep:
+        values = self._tfidf(sp.csr_matrix(X))
+        return LinearStep(values, np.arange(values.shape[1]), self.components_, self.gain_, "log1p of TF-IDF")
 
     def _tfidf(self, X: sp.csr_matrix) -> sp.csr_matrix:
         """log1p of scaled term frequency times inverse document frequency."""

@@ -9,7 +9,7 @@ from omicsbal._validate import check_number
 
 from ._block import block_axes, block_width, project, standardise
 from ._linear import Matrix, moments, most_variable, varies
-from ._recipe import Recipe
+from ._recipe import LinearStep, Recipe
 
 _CLIP = 10.0  # standard deviations
 
@@ -69,9 +69,17 @@ class DenseRecipe(Recipe):
         return block_width(n, min(p, self.n_top), self.n_components)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
+        return project(self._scaled(X, missing), self.components_) * np.float32(self.gain_)
+
+    def _linear(self, X: Matrix, missing: np.ndarray) -> LinearStep:
+        axes = self.components_ if self.components_.shape[1] else None
+        return LinearStep(self._scaled(X, missing), self.columns_, axes, self.gain_, "z-score")
+
+    def _scaled(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
+        """z-scores of the kept columns, imputed."""
         kept = self._kept(X)
         filled = np.where(np.isnan(kept) | missing[self.columns_], self.median_, kept)
-        return project(standardise(filled, self.mean_, self.scale_, _CLIP), self.components_) * np.float32(self.gain_)
+        return standardise(filled, self.mean_, self.scale_, _CLIP)
 
     def _kept(self, X: Matrix) -> np.ndarray:
         """The kept columns as an array."""

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from ._block import block_axes, block_width, project, standardise
 from ._linear import Matrix, moments, varies
-from ._recipe import Recipe
+from ._recipe import LinearStep, Recipe
 
 _CLIP = 10.0
 
@@ -55,8 +55,15 @@ class ProteinRecipe(Recipe):
         return block_width(n, p, self.n_components)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
-        C = _clr(X, missing)[:, self.columns_]
-        return project(standardise(C, self.mean_, self.scale_, _CLIP), self.components_) * np.float32(self.gain_)
+        return project(self._scaled(X, missing), self.components_) * np.float32(self.gain_)
+
+    def _linear(self, X: Matrix, missing: np.ndarray) -> LinearStep:
+        axes = self.components_ if self.components_.shape[1] else None
+        return LinearStep(self._scaled(X, missing), self.columns_, axes, self.gain_, "z-score of the centred log ratio")
+
+    def _scaled(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
+        """z-scores of the kept proteins."""
+        return standardise(_clr(X, missing)[:, self.columns_], self.mean_, self.scale_, _CLIP)
 
 
 def _clr(X: Matrix, missing: np.ndarray | None = None) -> np.ndarray:

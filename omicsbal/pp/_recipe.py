@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,17 @@ from omicsbal._validate import problem
 
 from ._linear import Matrix, as_float32
 from .checks import check_values
+
+
+@dataclass(frozen=True)
+class LinearStep:
+    """Where a recipe turns linear: ``transform`` is ``gain * values @ axes`` less a vector that all rows share."""
+
+    values: Matrix  # (n, q) float32, sparse where the recipe is: features after every step that is not linear
+    columns: np.ndarray  # (q,) positions of these features among those of the recipe
+    axes: np.ndarray | None  # (q, d); None where the features are the columns
+    gain: float
+    unit: str  # of the values
 
 
 class Recipe(TransformerMixin, BaseEstimator):
@@ -85,6 +97,29 @@ class Recipe(TransformerMixin, BaseEstimator):
         ValueError
             Another number of columns than in training, or infinite values.
         """
+        return np.ascontiguousarray(self._apply(*self._checked(X, missing)), dtype=np.float32)
+
+    def linear(self, X: Matrix, *, missing: np.ndarray | None = None) -> LinearStep | None:
+        """The last step of `transform`, taken apart, so that what is said of its columns can be carried back to features.
+
+        Parameters
+        ----------
+        X, missing
+            As in `transform`.
+
+        Returns
+        -------
+        The step; None where a recipe does not end in a linear one.
+
+        Raises
+        ------
+        ValueError
+            As in `transform`.
+        """
+        return self._linear(*self._checked(X, missing))
+
+    def _checked(self, X: Matrix, missing: np.ndarray | None) -> tuple[Matrix, np.ndarray]:
+        """Rows fit to be transformed, and which features they lack."""
         if not hasattr(self, "gain_"):
             raise NotFittedError(problem(self.name, expected="a fitted recipe", found="none", do="Call fit first."))
         X = as_float32(X)
@@ -93,8 +128,7 @@ class Recipe(TransformerMixin, BaseEstimator):
             raise ValueError(problem(self.name, expected=f"{self.n_features_in_} columns", found=X.shape[1], do=todo))
         # A counts recipe whose fill is NaN reads NaN as a feature that the query lacks.
         check_values(self.name, X, counts=self.counts, nan=bool(np.isnan(self.fill)))
-        absent = np.zeros(X.shape[1], bool) if missing is None else np.asarray(missing, bool)
-        return np.ascontiguousarray(self._apply(X, absent), dtype=np.float32)
+        return X, np.zeros(X.shape[1], bool) if missing is None else np.asarray(missing, bool)
 
     @property
     def n_out(self) -> int:
@@ -159,3 +193,7 @@ class Recipe(TransformerMixin, BaseEstimator):
     @abstractmethod
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
         """Transform checked rows, multiplied by `gain_`."""
+
+    def _linear(self, X: Matrix, missing: np.ndarray) -> LinearStep | None:
+        """`linear` of checked rows; recipes that end in a linear step say so."""
+        return None

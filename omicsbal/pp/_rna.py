@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from omicsbal._validate import check_number
 
 from ._linear import Matrix, moments, most_variable, principal_axes, varies
-from ._recipe import Recipe
+from ._recipe import LinearStep, Recipe
 
 _DEPTH = 1e4  # counts a cell is scaled to, scanpy's custom
 _CLIP = 10.0  # standard deviations above the mean; more is one outlier ruling a component
@@ -70,10 +70,17 @@ class RnaRecipe(Recipe):
         return min(d, n - 1, p, self.n_top)
 
     def _apply(self, X: Matrix, missing: np.ndarray) -> np.ndarray:
-        L = self._log(sp.csr_matrix(X), _DEPTH * self.share_[~missing].sum() if missing.any() else _DEPTH)
         centre = np.where(missing[self.columns_], np.float32(0), self.mean_)
-        Z = self._scale(L) @ self.components_ - centre @ self.components_
+        Z = self._scaled(X, missing) @ self.components_ - centre @ self.components_
         return Z * np.float32(self.gain_)
+
+    def _linear(self, X: Matrix, missing: np.ndarray) -> LinearStep:
+        unit = "log1p of counts per 10,000, over its standard deviation"
+        return LinearStep(self._scaled(X, missing), self.columns_, self.components_, self.gain_, unit)
+
+    def _scaled(self, X: Matrix, missing: np.ndarray) -> sp.csr_matrix:
+        """Kept genes of any rows, not centred."""
+        return self._scale(self._log(sp.csr_matrix(X), _DEPTH * self.share_[~missing].sum() if missing.any() else _DEPTH))
 
     @staticmethod
     def _log(X: sp.csr_matrix, depth: float) -> sp.csr_matrix:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from omicsbal._validate import OmicsbalWarning, check_choice, listed, problem
 
-from ._recipe import Recipe
+from ._recipe import LinearStep, Recipe
 from .align import match_features, matrix_of, take_features
 from .checks import check_matrix
 from .options import per_modality
@@ -44,6 +44,25 @@ class Source:
         present = np.zeros(mdata.n_obs, dtype=bool)
         if self.name not in mdata.mod:
             return np.zeros((mdata.n_obs, self.recipe.n_out), np.float32), present, np.nan
+        X, rows, missing, coverage = self._matched(mdata, min_coverage)
+        Z = self.recipe.transform(X, missing=missing)
+        block = np.zeros((mdata.n_obs, Z.shape[1]), np.float32)
+        block[rows], present[rows] = Z, True
+        return block, present, coverage
+
+    def linear(self, mdata: "MuData", *, min_coverage: float = 1.0) -> tuple[LinearStep | None, np.ndarray, np.ndarray]:
+        """The recipe's last step (`Recipe.linear`), the rows of the MuData it is of, and which features they lack (p,) bool.
+
+        Raises
+        ------
+        ValueError
+            As in `block`.
+        """
+        X, rows, missing, _ = self._matched(mdata, min_coverage)
+        return self.recipe.linear(X, missing=missing), rows, missing
+
+    def _matched(self, mdata: "MuData", min_coverage: float) -> tuple[Any, np.ndarray, np.ndarray, float]:
+        """The matrix with the model's features, its rows in the MuData, features that are missing, the share found."""
         X, rows, names = matrix_of(mdata, self.name, layer=self.layer or None, use_rep=self.use_rep or None)
         positions, coverage = match_features(self.features, names)
         if coverage < min_coverage:
@@ -52,10 +71,7 @@ class Source:
             found = f"{coverage:.0%}; missing are {listed(absent)}; the query has {listed(names, 4)}"
             do = "Match the feature names to the model's, leave the modality out with modalities=[...], or lower min_coverage."
             raise ValueError(problem(self.name, expected=expected, found=found, do=do))
-        Z = self.recipe.transform(take_features(X, positions, fill=self.recipe.fill), missing=positions < 0)
-        block = np.zeros((mdata.n_obs, Z.shape[1]), np.float32)
-        block[rows], present[rows] = Z, True
-        return block, present, coverage
+        return take_features(X, positions, fill=self.recipe.fill), rows, positions < 0, coverage
 
 
 @dataclass(frozen=True)

@@ -259,3 +259,22 @@ def test_real_data_get_the_right_recipe_shape_and_speed(read, data):
         assert time.process_time() - start < 10  # about 1 s; the bound is for loaded machines
         assert recipe.width(*X.shape) == d
         assert 0.9 * d <= recipe.transform(X[:3]).shape[1] <= d  # features that depend on others add no direction
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_the_linear_step_gives_the_output_back(name, rotated):
+    options = {} if rotated or name not in ("dense", "protein") else {"n_components": None}
+    recipe, query = RECIPES[name](**options).fit(_raw(name)), _raw(name, seed=5)
+    missing = np.arange(40) < 4
+    if name in COUNTS:
+        query[:, missing] = recipe.fill
+    for lacking in (None, missing):
+        step = recipe.linear(query, missing=lacking)
+        values = step.values.toarray() if sp.issparse(step.values) else step.values
+        assert sp.issparse(step.values) == (name in ("rna", "atac")) and values.shape == (80, len(step.columns)) and step.unit
+        again = step.gain * (values if step.axes is None else values @ step.axes)
+        shift = again - recipe.transform(query, missing=lacking)
+        np.testing.assert_allclose(shift, np.broadcast_to(shift[:1], shift.shape), atol=2e-4, err_msg="one vector for all rows")
+    assert (step.axes is None) == bool(options)
+    with pytest.raises(ValueError, match="40 columns"):
+        recipe.linear(query[:, 1:])
