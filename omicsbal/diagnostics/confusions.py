@@ -35,7 +35,7 @@ def confusion_rows(told: Answers) -> Iterator[Row]:
     >>> [(row["modality"], row["class"], row["taken_for"], row["value"]) for row in confusion_rows(told)]
     [('a', 'B', 'T', 1.0)]
     """
-    if told.refusal():
+    if told.refusal() or not told.classes:
         return
     draws, game = told.draws(), told.game
     for m in game.names:

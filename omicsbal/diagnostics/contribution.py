@@ -1,16 +1,18 @@
 """What modalities contribute, as rows of a table: over all rows, and by class."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from omicsbal.diagnostics.answers import MEASURES, Answers, joined
+from omicsbal.diagnostics.answers import MEASURES, OF_NUMBERS, PERMUTED, Answers, Measure, joined
 from omicsbal.diagnostics.resampling import note_on_groups
 from omicsbal.diagnostics.shapley import imbalance
 
 FEW = 20  # rows of a class below which it is marked
+VALUES: dict[str, Measure] = MEASURES | OF_NUMBERS
 Row = dict[str, Any]
 
 
@@ -24,7 +26,7 @@ def contribution_rows(told: Answers, *, measures: Iterable[str] = ("information"
     told
         What was answered.
     measures
-        Of ``MEASURES``.
+        Of ``MEASURES``, or of ``OF_NUMBERS`` for a label that is a number, of which there are no rows by class.
 
     Yields
     ------
@@ -48,13 +50,15 @@ def contribution_rows(told: Answers, *, measures: Iterable[str] = ("information"
     draws = told.draws()
     for measure in measures:
         yield from _overall(told, measure, draws)
-    yield from _by_class(told, draws)
+        yield from _permuted(told, measure, draws)
+    if told.classes:
+        yield from _by_class(told, draws)
 
 
 def _overall(told: Answers, measure: str, draws: np.ndarray) -> Iterator[Row]:
     """All that is said of one measure over all rows."""
     game = told.game
-    value, drawn = (MEASURES[measure](told, w) for w in (np.ones((1, len(told.y))), draws))
+    value, drawn = (VALUES[measure](told, w) for w in (np.ones((1, len(told.y))), draws))
     whole = [joined(game)]
     kinds: dict[str, tuple[list[str], np.ndarray]] = {
         "total": (whole, game.total),
@@ -72,6 +76,15 @@ def _overall(told: Answers, measure: str, draws: np.ndarray) -> Iterator[Row]:
                 row["note"] = f"{2 * len(game.marginal)} orders sampled, standard error {spread[i]:.2g}. {row['note']}".strip()
             yield row
     yield _imbalance(told, measure, value @ game.shapley.T, drawn @ game.shapley.T, drawn @ game.total[0])
+
+
+def _permuted(told: Answers, measure: str, draws: np.ndarray) -> Iterator[Row]:
+    """Score less the mean score where one modality is another cell's, over the permutations."""
+    for name, guesses in told.permuted.items() if measure in PERMUTED else []:
+        again = replace(told, guess=np.column_stack([told.guess[:, [0, -1]], guesses]))
+        scores = [VALUES[measure](again, w) for w in (np.ones((1, len(told.y))), draws)]
+        value, drawn = (s[:, 1] - s[:, 2:].mean(axis=1) for s in scores)
+        yield _row(told, kind="permutation", measure=measure, modality=name, **told.number(float(value[0]), drawn))
 
 
 def _imbalance(told: Answers, measure: str, shares: np.ndarray, drawn: np.ndarray, total: np.ndarray) -> Row:

@@ -14,11 +14,12 @@ import numpy as np
 from omicsbal._types import FUSED, Arrays
 from omicsbal.diagnostics._jackknife import make_folds
 from omicsbal.train.classes import Classes
-from omicsbal.train.experts import rotated
+from omicsbal.train.experts import Expert, rotated
 from omicsbal.train.forward import head_arrays, out_of_fold
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.pooling import Raw, fit_pool
-from omicsbal.train.predictor import Pattern, Predictor, subset
+from omicsbal.train.predictor import Pattern, Pool, Predictor, subset
+from omicsbal.train.values import Values
 
 CALIBRATION_FOLDS = 5
 
@@ -31,7 +32,7 @@ class Counted(Classes):
 
 
 def out_of_fold_raw(predictor: Predictor, data: Arrays, y: np.ndarray, patterns: Iterable[Pattern]) -> dict[Pattern, Raw]:
-    """Uncalibrated log-probabilities ``{pattern: {head: (n, c)}}`` of the training rows by members that never saw them.
+    """Uncalibrated predictions ``{pattern: {head: (n, c)}}`` of the training rows by members that never saw them.
 
     Linear experts, of which a model keeps only the one of all rows, are fitted again on the other folds at its penalty.
     """
@@ -43,7 +44,8 @@ def out_of_fold_raw(predictor: Predictor, data: Arrays, y: np.ndarray, patterns:
 
     # What else is visible matters to the fused head and, on a graph, to whose neighbours a row looks at.
     sensitive = {FUSED} if net.graph is None else set(predictor.trained)
-    fixed = seen([h for h in predictor.trained if h not in sensitive], None) | _experts_again(predictor, data, y)
+    fixed = seen([h for h in predictor.trained if h not in sensitive], None)
+    fixed |= experts_say(fold_experts(predictor, data, y), predictor, data)
     found = {}
     for pattern in patterns:
         able = predictor.able(pattern)
@@ -52,19 +54,32 @@ def out_of_fold_raw(predictor: Predictor, data: Arrays, y: np.ndarray, patterns:
     return found
 
 
-def _experts_again(predictor: Predictor, data: Arrays, y: np.ndarray) -> Raw:
-    """Out-of-fold log-probabilities of the linear experts, NaN where a row lacks what they need."""
-    outcome, folds, found = predictor.outcome, predictor.members.folds, {}
+def fold_experts(predictor: Predictor, data: Arrays, y: np.ndarray) -> dict[str, dict[int, Expert]]:
+    """The linear experts fitted again at their penalty, once for each fold, on the other folds' rows."""
+    outcome, folds = predictor.outcome, predictor.members.folds
+    found: dict[str, dict[int, Expert]] = {}
     for name, expert in predictor.experts.items():
-        rows = np.flatnonzero(np.logical_and.reduce([data.present[m].cpu().numpy() for m in expert.modalities]))
-        x, _ = rotated(np.hstack([data.x[m].cpu().numpy()[rows] for m in expert.modalities]))
-        found[name] = np.full((len(y), outcome.task.n_out), np.nan)
+        rows = np.flatnonzero(having(data, frozenset(expert.modalities)))
+        x, basis = rotated(np.hstack([data.x[m].cpu().numpy()[rows] for m in expert.modalities]))
         for k in range(predictor.members.n_folds):
             held = folds[rows] == k
             if held.any() and not held.all() and len(np.unique(y[rows][~held])) > 1:
                 coef, intercept = outcome.linear(outcome.expert(expert.strength).fit(x[~held], y[rows][~held]))
-                found[name][rows[held]] = outcome.link(x[held] @ coef + intercept)
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+                found.setdefault(name, {})[k] = Expert(expert.modalities, basis @ coef, intercept, expert.strength)
+    return found
+
+
+def experts_say(again: Mapping[str, Mapping[int, Expert]], predictor: Predictor, data: Arrays) -> Raw:
+    """What `fold_experts` say of the rows of their folds, log-probabilities or values; NaN where a row lacks what they need."""
+    folds, found = predictor.members.folds, {}
+    for name, experts in again.items():
+        rows = np.flatnonzero(having(data, frozenset(predictor.experts[name].modalities)))
+        found[name] = np.full((len(folds), predictor.outcome.task.n_out), np.nan)
+        for k, expert in experts.items():
+            held = rows[folds[rows] == k]
+            blocks = {m: data.x[m].cpu().numpy()[held] for m in expert.modalities}
+            found[name][held] = predictor.outcome.link(expert.raw(blocks))
+    return found
 
 
 def new_rows_raw(predictor: Predictor, data: Arrays, patterns: Iterable[Pattern]) -> dict[Pattern, Raw]:
@@ -91,19 +106,40 @@ def calibration_folds(n: int, groups: np.ndarray | None, seed: int) -> np.ndarra
     return make_folds(n, groups=whole, n_folds=min(CALIBRATION_FOLDS, n if whole is None else count), random_state=seed)
 
 
+def fold_pools(
+    raw: Mapping[str, np.ndarray], y: np.ndarray, rows: np.ndarray, folds: np.ndarray, outcome: Outcome
+) -> dict[int, Pool]:
+    """For each fold the pool of all heads, fitted on the `rows` (bool) of the other folds; empty where no head speaks."""
+    heads = [h for h, values in raw.items() if not np.isnan(values[rows]).any()]
+    others = {int(k): rows & (folds != k) for k in np.unique(folds[rows])} if heads else {}
+    counted = counting(outcome)
+    return {k: fit_pool(heads, dict(raw), y, other, counted) for k, other in others.items() if other.any()}
+
+
+def pooled(
+    pools: Mapping[int, Pool], raw: Mapping[str, np.ndarray], rows: np.ndarray, folds: np.ndarray, outcome: Outcome
+) -> np.ndarray:
+    """One prediction (n, c) of each row by the pool of its fold; NaN outside `rows` (bool)."""
+    counted = counting(outcome)
+    result = np.full((len(folds), outcome.task.n_out), np.nan)
+    for k, pool in pools.items():
+        here = rows & (folds == k)
+        soft = [counted.soften(raw[h][here], t) for h, t in zip(pool.heads, pool.temperatures, strict=True)]
+        result[here] = counted.pool(np.stack(soft), pool.weights)
+    return result
+
+
+def counting(outcome: Outcome) -> Outcome:
+    """The same outcome with rows that weigh the same."""
+    kinds: dict[str, Any] = {"classification": Counted, "regression": Values}
+    counted: Outcome = kinds[outcome.kind].from_state(outcome.state())
+    return counted
+
+
 def calibrated(raw: Mapping[str, np.ndarray], y: np.ndarray, rows: np.ndarray, folds: np.ndarray, outcome: Outcome) -> np.ndarray:
-    """One calibrated log-posterior (n, c) of heads, cross-fitted on `folds`; NaN outside `rows` (bool) and where no head speaks.
+    """One calibrated log-posterior, or value, (n, c) of heads, cross-fitted on `folds`; NaN outside `rows` and where none speaks.
 
     The weights that a fold is pooled by are fitted on the other folds. As in any stacking, the predictions behind those weights
     come from members that trained on that fold.
     """
-    counted: Any = Counted.from_state(outcome.state())
-    result = np.full((len(y), outcome.task.n_out), np.nan)
-    heads = [h for h, values in raw.items() if not np.isnan(values[rows]).any()]
-    for k in np.unique(folds[rows]) if heads else []:
-        here, other = rows & (folds == k), rows & (folds != k)
-        if other.any():
-            pool = fit_pool(heads, dict(raw), y, other, counted)
-            soft = [counted.soften(raw[h][here], t) for h, t in zip(heads, pool.temperatures, strict=True)]
-            result[here] = counted.pool(np.stack(soft), pool.weights)
-    return result
+    return pooled(fold_pools(raw, y, rows, folds, outcome), raw, rows, folds, outcome)

@@ -58,7 +58,8 @@ def contribution(
     Returns
     -------
     Axes, two and one more for each value that was shared out (``None`` when shown). For each value: three bars a modality, its
-    Shapley share (thick), what it does alone (pale) and on top of the rest (outline). Next: what each class loses in nats a cell
+    Shapley share (thick), what it does alone (pale) and on top of the rest (outline), and, where it was measured, a diamond at
+    what is lost when it is permuted. Next, for classes: what each class loses in nats a cell
     without a modality (blue: it needs it; red: it is better off without); a dot where q < 0.05, hatched where the class has
     fewer than 20 rows. Last: the confusions that are most surely resolved by one modality, as the share of a class that is taken
     for another one without it and not with it; the words are that share without and with. Thin lines are 95 % intervals.
@@ -96,8 +97,9 @@ def contribution(
     high = 0.62 * len(modalities) + 1.5
     drawn: list[tuple[Callable[[Axes], None], float]]  # what draws a panel, and the inches it needs
     drawn = [(partial(_bars, table=whole[whole["measure"] == measure], looks=looks), high) for measure in measures]
-    drawn.append((partial(need_map, table=needs, modalities=modalities), 0.27 * len(classes) + 1.3))
-    drawn.append((partial(confusion_list, table=confusions, looks=looks), 0.34 * min(max(len(confusions), 2), LISTED) + 1.5))
+    if classes:
+        drawn.append((partial(need_map, table=needs, modalities=modalities), 0.27 * len(classes) + 1.3))
+        drawn.append((partial(confusion_list, table=confusions, looks=looks), 0.34 * min(max(len(confusions), 2), LISTED) + 1.5))
     heights = [max(inches for _, inches in drawn[i : i + 2]) for i in range(0, len(drawn), 2)]
     width = 7.6 + text_width(shorten(classes), 8.5) + text_width(shorten(confusions["class"], 18), 8.5)
     axes = panels(ax, len(drawn), figsize=(width, sum(heights)), columns=2, height_ratios=heights)
@@ -132,19 +134,22 @@ def _bars(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -> None:
             style = {"color": look.color, **FILL[kind]} if kind != "need" else {"edgecolor": look.color, **FILL[kind]}
             ax.barh(y + off, row["value"], height=height, label=f"_{m}:{kind}", **style)
             ax.plot([row["low"], row["high"]], [y + off] * 2, color=INK, linewidth=1.2, solid_capstyle="butt", zorder=3)
+        if "permutation" in mine.index:
+            row, at = mine.loc["permutation"], y + 0.47
+            ax.plot([row["low"], row["high"]], [at] * 2, color=look.color, linewidth=0.8, zorder=3)
+            ax.plot(row["value"], at, marker="D", markersize=3.5, color=look.color, zorder=4, label=f"_{m}:permutation")
     dress(ax, grid="x")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=2)
-    ax.set_ylim(len(looks) - 0.45, -0.55)
+    ax.set_ylim(len(looks) - 0.4, -0.55)
     ax.set_yticks(range(len(looks)), shorten(looks, 16), fontsize="small")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.spines["bottom"].set_color(FAINT)
     name = table["measure"].iloc[0]
     unit = "nats" if name == "information" else metric_label(name)
-    ax.set_xlabel(
-        "information about the label (nats)" if name == "information" else f"gain in {unit} over guessing", fontsize="small"
-    )
-    _legend(ax)
+    known = {"information": "information about the label (nats)", "r2": f"{unit}, out of 1"}
+    ax.set_xlabel(known.get(name, f"gain in {unit} over guessing"), fontsize="small")
+    _legend(ax, permuted="permutation" in set(table["kind"]))
     total = table.loc[table["kind"] == "total", "value"]
     best = table[table["kind"] == "shapley"].sort_values("value", ascending=False)
     first = [f"{m} {v:.2f}" for m, v in zip(shorten(best["modality"], 14), best["value"], strict=True)]
@@ -152,13 +157,24 @@ def _bars(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -> None:
     head_line(ax, f"Contribution to {total.iloc[0] if len(total) else np.nan:.2f} {unit}\n{words}")
 
 
-def _legend(ax: "Axes") -> None:
+def _legend(ax: "Axes", *, permuted: bool) -> None:
     """What the bars are, under the name of the axis however high the panel."""
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.transforms import ScaledTranslation
 
     styles = {k: {"color": GREY, **FILL[k]} if k != "need" else {"edgecolor": GREY, **FILL[k]} for k in BARS}
     below = ScaledTranslation(0, -0.48, ax.figure.dpi_scale_trans)  # inches
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
-    handles = [Patch(label=BARS[kind], **style) for kind, style in styles.items()]
-    ax.legend(handles=handles, **place, ncols=3, frameon=False, fontsize="x-small", borderaxespad=0, columnspacing=1.0)
+    handles: list[Any] = [Patch(label=BARS[kind], **style) for kind, style in styles.items()]
+    if permuted:
+        handles.append(Line2D([], [], color=GREY, marker="D", markersize=3.5, linestyle="none", label="lost when permuted"))
+    ax.legend(
+        handles=handles,
+        **place,
+        ncols=2 if permuted else 3,
+        frameon=False,
+        fontsize="x-small",
+        borderaxespad=0,
+        columnspacing=1.0,
+    )

@@ -30,7 +30,7 @@ class Labelled:
 
     positions: np.ndarray  # (n,) in the MuData
     data: Arrays
-    y: np.ndarray  # (n,) codes of the model's classes
+    y: np.ndarray  # (n,) codes of the model's classes; of a number, standard deviations from the training mean
     groups: np.ndarray | None  # (n,) codes of donors
     modalities: tuple[str, ...]  # of the model, as far as the MuData has them
     embeddings: dict[str, np.ndarray]  # {m: (n, k)}, out-of-fold where trained on
@@ -43,19 +43,26 @@ class Labelled:
 
 
 def labelled_rows(
-    model: FittedModel, mdata: "MuData", *, group_key: str | None, min_coverage: float, device: str, key_added: str, do: str
+    model: FittedModel,
+    mdata: "MuData",
+    *,
+    group_key: str | None,
+    min_coverage: float,
+    device: str,
+    key_added: str,
+    do: str | None,
 ) -> Labelled:
-    """Find the rows, refuse what cannot be judged; `do` says what a model of numbers can be asked instead.
+    """Find the rows, refuse what cannot be judged; `do` says what a model of numbers can be asked instead, None: it is welcome.
 
     Raises
     ------
     KeyError, ValueError
-        A model of a number; a slot that holds the results of another fit; training rows that are not as they were; no row with a
-        label, or with a group, where it is needed; features that are missing.
+        A model of a number, unless it is welcome; a slot that holds the results of another fit; training rows that are not as
+        they were; no row with a label, or with a group, where it is needed; features that are missing.
     """
     check_key(mdata, key_added)
     check_number("min_coverage", min_coverage, low=0, high=1)
-    if model.task != "classification":
+    if do is not None and model.task != "classification":
         raise ValueError(problem("model", expected="a model of classes", found=f"one of {model.label_key!r}, a number", do=do))
     held = mdata.uns.get(key_added, {})
     if held and held.get(_keys.LABEL_KEY) != model.label_key:
@@ -65,8 +72,10 @@ def labelled_rows(
     donors = group_key or str(model.params.get("group_key", ""))
     groups = find_groups(mdata, donors) if donors else None
     folds = None if known is None else known[0]
-    codes = _codes(model, mdata, folds)
-    used = _used_rows(codes, folds, groups)
+    labels = find_label(mdata, model.label_key)
+    codes = _codes(model, labels, folds) if model.task == "classification" else _values(model, labels)
+    known_label = codes >= 0 if model.task == "classification" else np.isfinite(codes)
+    used = _used_rows(known_label, folds, groups)
     everything, coverage = model.arrays(mdata, min_coverage=min_coverage, device=device)
     data = subset(everything, used)
     embeddings = model.predictor.embed(data) if known is None else held_out_embeddings(model.predictor, data)
@@ -76,35 +85,48 @@ def labelled_rows(
     return Labelled(used, data, codes[used], group_codes, tuple(coverage), embeddings, known is not None)
 
 
+def judging_folds(model: FittedModel, found: Labelled, *, random_state: int) -> np.ndarray:
+    """(n,) folds that pools are cross-fitted on: those of the members, or of calibration."""
+    if found.trained_on:
+        return model.predictor.members.folds
+    return calibration_folds(len(found.y), found.groups, random_state)
+
+
 def log_posteriors(
     model: FittedModel, found: Labelled, patterns: Iterable[Pattern], *, random_state: int
 ) -> Iterator[tuple[Pattern, np.ndarray]]:
-    """Each pattern with its calibrated log-posteriors (n, c), nats; NaN where a row lacks one of its modalities."""
-    predictor = model.predictor
+    """Each pattern with its calibrated log-posteriors (n, c), nats, or values (n, 1); NaN where a row lacks a modality of it."""
+    predictor, folds = model.predictor, judging_folds(model, found, random_state=random_state)
     if found.trained_on:
-        folds, raw = predictor.members.folds, out_of_fold_raw(predictor, found.data, found.y, patterns)
+        raw = out_of_fold_raw(predictor, found.data, found.y, patterns)
     else:
-        folds = calibration_folds(len(found.y), found.groups, random_state)
         raw = new_rows_raw(predictor, found.data, patterns)
     for pattern, heads in raw.items():
         yield pattern, calibrated(heads, found.y, having(found.data, pattern), folds, predictor.outcome)
 
 
-def _codes(model: FittedModel, mdata: "MuData", folds: np.ndarray | None) -> np.ndarray:
+def _codes(model: FittedModel, labels: pd.Series, folds: np.ndarray | None) -> np.ndarray:
     """(n,) codes of the model's classes; -1 where there is no label, or one that the model does not know."""
-    labels = find_label(mdata, model.label_key)
     codes = np.where(labels.notna(), model.outcome.encode(labels), -1)
     if folds is not None and MERGED in model.classes:
         codes[(folds >= 0) & (codes < 0) & labels.notna().to_numpy()] = model.classes.index(MERGED)
     return codes
 
 
-def _used_rows(codes: np.ndarray, folds: np.ndarray | None, groups: pd.Series | None) -> np.ndarray:
-    """Positions of the rows to be measured."""
-    rows = np.flatnonzero(codes >= 0 if folds is None else folds >= 0)
+def _values(model: FittedModel, labels: pd.Series) -> np.ndarray:
+    """(n,) standardised values; NaN where there is none."""
+    if not pd.api.types.is_numeric_dtype(labels) or pd.api.types.is_bool_dtype(labels):
+        found, do = f"{labels.dtype}", "Give the label as it was at the fit."
+        raise ValueError(problem(f"mdata.obs[{model.label_key!r}]", expected="numbers", found=found, do=do))
+    return model.outcome.encode(labels)
+
+
+def _used_rows(known: np.ndarray, folds: np.ndarray | None, groups: pd.Series | None) -> np.ndarray:
+    """Positions of the rows to be measured; `known` (n_obs,) says which have a label."""
+    rows = np.flatnonzero(known if folds is None else folds >= 0)
     found = "none" if not len(rows) else ""
-    if len(rows) and (codes[rows] < 0).any():
-        found = f"{int((codes[rows] < 0).sum())} training rows without one"
+    if len(rows) and not known[rows].all():
+        found = f"{int((~known[rows]).sum())} training rows without one"
     if found:
         do = "Check the label's column."
         raise ValueError(problem("mdata", expected="rows with a label that the model knows", found=found, do=do))

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 import omicsbal as ob
-from omicsbal.diagnostics.answers import MEASURES, answers_from
+from omicsbal.diagnostics.answers import MEASURES, answers_from, numbers_from
 from omicsbal.diagnostics.confusions import confusion_rows
 from omicsbal.diagnostics.contribution import contribution_rows
 from omicsbal.diagnostics.shapley import make_game
@@ -62,7 +62,7 @@ def test_needs_of_classes_are_the_true_ones(mixed, oracle):
 
 def test_solo_total_and_interaction_are_those_of_the_measure(oracle):
     told, table = oracle
-    scores = {"accuracy": accuracy_score, "macro_f1": lambda y, g: f1_score(y, g, average="macro", zero_division=0)}
+    scores = {"accuracy": accuracy_score, "macro_f1": lambda y, g: max(f1_score(y, g, average="macro", zero_division=0), 1 / 8)}
     for measure, score in scores.items():
         value = {c: score(told.y, g) for c, g in zip(told.game.coalitions, told.guess.T, strict=True)}
         value[frozenset()] = {"accuracy": np.bincount(told.y).max() / 3000, "macro_f1": 1 / 8}[measure]
@@ -186,3 +186,49 @@ def test_one_modality_has_no_imbalance():
     table = pd.DataFrame(contribution_rows(told, measures=["information"])).set_index("kind")
     assert table.loc["imbalance", "note"] == "A single modality." and np.isnan(table.loc["imbalance", "value"])
     assert "interaction" not in table.index
+
+
+def test_permutation_is_the_mean_loss_of_score():
+    y = np.repeat([0, 1, 2], 40)
+    told = made(y, y)
+    wrong = np.column_stack([np.where(np.arange(120) < lost, 2, y) for lost in (20, 40)])  # of 40 of class x, 20 and 40 are lost
+    told = dataclasses.replace(told, permuted={"a": wrong, "b": np.column_stack([y, y])})
+    table = pd.DataFrame(contribution_rows(told, measures=MEASURES))
+    found = table[table["kind"] == "permutation"].set_index(["measure", "modality"])
+    assert set(found.index) == {(v, m) for v in ("accuracy", "macro_f1") for m in "ab"}, "not on the scale of likelihoods"
+    assert found.loc[("accuracy", "a"), "value"] == pytest.approx(30 / 120)
+    f1 = np.mean([f1_score(y, w, average="macro") for w in wrong.T])
+    assert found.loc[("macro_f1", "a"), "value"] == pytest.approx(1 - f1, abs=1e-6)
+    assert 0.15 < found.loc[("accuracy", "a"), "low"] < 0.25 < found.loc[("accuracy", "a"), "high"] < 0.35
+    assert found.loc[("accuracy", "b"), ["value", "low", "high"]].tolist() == pytest.approx([0, 0, 0])
+
+
+def test_numbers_against_the_gaussian_truth():
+    """y = a + b + noise, all standard normal, and c, which is noise: I = -1/2 ln(1 - R^2) of every subset."""
+    rng = np.random.default_rng(0)
+    x, n = rng.normal(size=(4, 6000)), 6000
+    y, names = x[0] + x[1] + x[3], "abc"
+    game = make_game(names)
+    asked = [(c, sum((x[names.index(m)] for m in c if m != "c"), np.zeros(n))[:, None]) for c in game.coalitions if c]
+    told = numbers_from(game, asked, y, folds=np.arange(n) % 5, groups=None, rows="held-out")
+    table = pd.DataFrame(contribution_rows(told, measures=["information", "r2"]))
+    solo, both = np.log(3 / 2) / 2, np.log(3) / 2
+    share = pick(table, "shapley", "information")
+    assert share["value"].to_numpy() == pytest.approx([both / 2, both / 2, 0], abs=0.02)
+    assert pick(table, "solo", "information")["value"].to_numpy() == pytest.approx([solo, solo, 0], abs=0.02)
+    assert pick(table, "shapley", "r2")["value"].to_numpy() == pytest.approx([1 / 3, 1 / 3, 0], abs=0.02)
+    assert (share["low"] < [both / 2 + 0.01, both / 2 + 0.01, 0.01]).all() and (
+        share["high"] > [both / 2, both / 2, -0.001]
+    ).all()
+    assert set(table["class"]) == {""} and list(confusion_rows(told)) == []
+    flat = numbers_from(game, asked, 0 * y, folds=np.arange(n) % 5, groups=None, rows="held-out")
+    (row,) = contribution_rows(flat, measures=["r2"])
+    assert row["note"] == "A single value in these rows."
+
+
+def test_naming_the_largest_class_is_worth_no_less_than_guessing():
+    y = np.repeat([0, 1, 2], [300, 60, 40])
+    flat = np.log(np.tile([0.75, 0.15, 0.1], (400, 1)))
+    told = answers_from(make_game("a"), [(frozenset("a"), flat)], y, groups=None, classes="xyz", rows="held-out")
+    found = pd.DataFrame(contribution_rows(told, measures=["macro_f1"])).query("`class` == '' and kind == 'solo'").iloc[0]
+    assert (found["low"], found["value"], found["high"]) == (0, 0, 0)

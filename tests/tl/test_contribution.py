@@ -12,6 +12,7 @@ from omicsbal._keys import CONFUSIONS, CONTRIBUTION
 
 COLUMNS = ["kind", "measure", "modality", "class", "value", "low", "high", "n", "p", "q", "rows", "note"]
 OPTIONS = {"config": ob.FitConfig(max_epochs=15, n_members=1), "net": ob.NetConfig(width=16, depth=1, latent=4)}
+SIZES = {"rna": 60, "atac": 80, "protein": 12}
 SHARES = "omicsbal_contribution_part"
 
 
@@ -23,8 +24,7 @@ def pick(table, kind, measure="information"):
 @pytest.fixture(scope="module")
 def learnt():
     """200 cells, ATAC missing in 10 of them, protein pure noise; 20 more without a label; model, table."""
-    sizes = {"rna": 60, "atac": 80, "protein": 12}
-    mdata = ob.datasets.simulate(n_obs=220, n_truth=200, preset="useless", n_classes=3, n_features=sizes, random_state=0)
+    mdata = ob.datasets.simulate(n_obs=220, n_truth=200, preset="useless", n_classes=3, n_features=SIZES, random_state=0)
     obs = mdata.obs.copy()
     mdata = mudata.MuData({"rna": mdata["rna"].copy(), "atac": mdata["atac"][10:].copy(), "protein": mdata["protein"].copy()})
     for column in ("cell_type", "donor"):
@@ -67,7 +67,7 @@ def test_shares_by_cell_are_the_mean_and_missing_elsewhere(learnt):
     np.testing.assert_array_equal(shares.notna().all(axis=1), used)
     np.testing.assert_allclose(shares.mean(), pick(table, "shapley").loc[shares.columns, "value"], atol=1e-10)
     note = pick(table, "total")["note"].iloc[0]
-    assert note == "Left out: 10 rows with rna+protein."
+    assert note.startswith("Left out: 10 rows with rna+protein. The fused head was not trained with rna or protein missing:")
     assert set(table["rows"]) == {"out-of-fold"}
 
 
@@ -133,5 +133,67 @@ def test_nothing_but_the_slots_is_written_and_what_is_refused(learnt, frozen, tr
     assert frozen(mdata) == before
     tri.obs["size"] = np.asarray(tri["rna"].X.sum(axis=1)).ravel() / 7
     number = quick(tri, label_key="size")
-    with pytest.raises(ValueError, match=r"`model`: expected a model of classes; found one of 'size'.*not defined here yet"):
-        ob.tl.contribution(number, tri, device="cpu")
+    with pytest.raises(ValueError, match=r"`value`.*'macro_f1'"):
+        ob.tl.contribution(number, tri, value="macro_f1", device="cpu")
+    tri.obs["size"] = [f"{size:.0f} counts" for size in tri.obs["size"]]
+    with pytest.raises(ValueError, match="expected numbers"):
+        ob.tl.contribution(number, tri, device="cpu", key_added="new")
+
+
+def test_the_model_leans_on_what_it_learnt_from(learnt):
+    mdata, model, table = learnt
+    leans = pick(table, "permutation", "macro_f1")
+    assert list(leans.index) == ["rna", "atac", "protein"] and set(table.loc[table["kind"] == "permutation", "measure"]) == {
+        "macro_f1"
+    }
+    assert leans.loc["rna", "low"] > 0.05 and leans.loc["protein", "low"] <= 0.02
+    assert (leans["low"] <= leans["value"]).all() and (leans["value"] <= leans["high"]).all()
+    without = ob.tl.contribution(
+        model, mdata, value=("accuracy", "information"), n_permutations=0, device="cpu", key_added="other"
+    )
+    assert "permutation" not in set(without["kind"])
+    del mdata.uns["other"], mdata.obsm["other_contribution_part"]
+
+
+def test_the_total_says_whether_absence_was_trained(tri, holed, quick):
+    said = {}
+    for name, data, strategy in (
+        ("complete", tri, "uniform"),
+        ("holed", holed, "uniform"),
+        ("late", tri, "late"),
+        ("dropout", tri, "modality_dropout"),
+    ):
+        model = quick(data, strategy=strategy)
+        said[name] = pick(ob.tl.contribution(model, data, value="information", device="cpu"), "total")["note"].iloc[0]
+    assert "not trained with rna or atac or protein missing:" in said["complete"]
+    assert "not trained with rna missing:" in said["holed"]
+    assert "not trained" not in said["late"] + said["dropout"]
+
+
+def test_a_number_is_shared_out_in_nats_and_r2(simulated, tmp_path):
+    """A number made of what two modalities hold, and a third that is noise; R squared is that of the predictions written."""
+    mdata = ob.datasets.simulate(n_obs=260, n_truth=200, preset="useless", n_classes=4, n_features=SIZES, random_state=0)
+    code = mdata.obs["cell_type"].cat.codes.to_numpy(float)
+    mdata.obs["age"] = 50 + 10 * code + np.random.default_rng(0).normal(0, 4, 260)
+    model = ob.tl.fit(mdata, label_key="age", n_folds=3, device="cpu", progress=False, **OPTIONS)
+    table = ob.tl.contribution(model, mdata, device="cpu")
+    assert set(table["measure"]) == {"information", "r2"} and set(table["class"]) == {""}
+    assert set(table["kind"]) == {"total", "shapley", "solo", "need", "interaction", "imbalance"}
+    for measure in ("information", "r2"):
+        share, total = pick(table, "shapley", measure), pick(table, "total", measure)["value"].iloc[0]
+        assert share["value"].sum() == pytest.approx(total, abs=1e-6)
+        assert share.loc["rna", "low"] > 0.05 and share.loc["protein", "low"] <= 0.01
+    off = (mdata.obs["omicsbal_age"] - mdata.obs["age"]).var() / mdata.obs["age"].var()
+    total = pick(table, "total", "r2")["value"].iloc[0]
+    assert total == pytest.approx(1 - off, abs=0.03)
+    assert pick(table, "total")["value"].iloc[0] == pytest.approx(-np.log(1 - total) / 2, abs=0.06)
+    shares = mdata.obsm["omicsbal_contribution_age"]
+    np.testing.assert_allclose(shares.mean(), pick(table, "shapley").loc[shares.columns, "value"], atol=1e-6)
+    assert len(mdata.uns["omicsbal"][CONFUSIONS]) == 0
+    mdata.write(tmp_path / "data.h5mu")
+    ob.pl.contribution(mdata)
+    query = ob.datasets.simulate(n_obs=80, n_truth=200, preset="useless", n_classes=4, n_features=SIZES, random_state=0)
+    query.obs["age"] = 50 + 10 * query.obs["cell_type"].cat.codes.to_numpy(float)
+    query.obs.loc[query.obs_names[:5], "age"] = np.nan
+    held = ob.tl.contribution(model, query, value="r2", device="cpu")
+    assert set(held["rows"]) == {"held-out"} and (held["n"] == 75).all() and pick(held, "total", "r2")["value"].iloc[0] > 0.3
