@@ -29,6 +29,8 @@ PID = "pid"  # DataFrame, a row a part of a decomposition: nats with intervals
 CONTRIBUTION = "contribution"  # DataFrame, a row a number: Shapley values, alone, on top of the rest, by class
 CONFUSIONS = "confusions"  # DataFrame, a row a pair of classes that a modality keeps apart
 DIFFICULTY = "difficulty"  # DataFrame: success by class and modality, and what depth has to do with it
+IMPORTANCE = "feature_importance"  # DataFrame, a row a feature that carries a class
+STABILITY = "feature_stability"  # DataFrame, a row a class and modality: how far members agree on its features
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
 
 
@@ -79,6 +81,11 @@ class Keys:
     def contribution(self) -> str:
         """obsm, classification: DataFrame (n, M) of each modality's share of log p(label) in nats, NaN where one is lacking."""
         return f"{self.key_added}_contribution_{self.slot}"
+
+    @property
+    def importance(self) -> str:
+        """varm of each modality, classification: DataFrame (features, c) of nats, NaN for features that the recipe leaves out."""
+        return f"{self.key_added}_importance_{self.slot}"
 
     @property
     def success(self) -> str:

@@ -3,10 +3,21 @@
 from omicsbal.tl._cell_difficulty import cell_difficulty
 from omicsbal.tl._contribution import contribution
 from omicsbal.tl._embed import embed
+from omicsbal.tl._feature_importance import feature_importance
 from omicsbal.tl._fit import fit
 from omicsbal.tl._information import information
 from omicsbal.tl._kd_gate import kd_gate
 from omicsbal.tl._modality_snr import modality_snr
 from omicsbal.tl._predict import predict
 
-__all__ = ["cell_difficulty", "contribution", "embed", "fit", "information", "kd_gate", "modality_snr", "predict"]
+__all__ = [
+    "cell_difficulty",
+    "contribution",
+    "embed",
+    "feature_importance",
+    "fit",
+    "information",
+    "kd_gate",
+    "modality_snr",
+    "predict",
+]

@@ -56,6 +56,8 @@ def clear(mdata: "MuData", key_added: str) -> None:
         for slot in (keys.embedding, keys.proba, keys.interval, keys.contribution):
             if slot in slots:
                 del slots[slot]
+    for adata in mdata.mod.values():
+        adata.varm.pop(keys.importance, None)
     del mdata.uns[key_added]
 
 
