@@ -10,6 +10,7 @@ from omicsbal.pl._information import information
 from omicsbal.pl._kd_gate import kd_gate
 from omicsbal.pl._modality_snr import modality_snr
 from omicsbal.pl._pattern import pattern
+from omicsbal.pl._robustness import robustness
 from omicsbal.pl._scores import scores
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "kd_gate",
     "modality_snr",
     "pattern",
+    "robustness",
     "scores",
 ]

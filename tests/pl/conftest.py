@@ -176,6 +176,44 @@ def make_contribution(names, classes, *, n=283):
     return {"contribution": pd.DataFrame(rows), "confusions": pd.DataFrame(confused)}
 
 
+def make_robustness(names, classes, *, score="macro_f1", n=299):
+    """The table of ob.tl.robustness: each modality is missed less than the one before, the second has no counts."""
+    rows, regression = [], score == "r2"
+
+    def add(kind, measure, value, *, wide=0.03, **more):
+        row = {"kind": kind, "modality": "", "level": np.nan, "pattern": "", "head": "pool", "measure": measure, "class": ""}
+        row |= {"value": value, "low": value - wide, "high": value + wide, "n": n, "rows": "out-of-fold", "note": ""}
+        rows.append(row | more)
+
+    levels = {
+        "removed": [0, 0.1, 0.25, 0.5, 0.75, 1],
+        "thinned": [1, 0.5, 0.25, 0.1, 0.05, 0.02],
+        "noised": [0, 0.25, 0.5, 1, 2, 4],
+    }
+    for kind, steps in levels.items():
+        for head in ("pool", "fused"):
+            for j, m in enumerate(names):
+                where = {"modality": m, "head": head}
+                if kind == "thinned" and j == 1:
+                    add(kind, score, np.nan, note="No raw counts.", **where)
+                    continue
+                for i, level in enumerate(steps):
+                    add(kind, score, 0.9 - 0.08 * i / (1 + j) - 0.05 * (head == "fused"), level=level, **where)
+                    add(kind, "rmse" if regression else "log_loss", 0.4 + 0.1 * i, level=level, **where)
+                    for c in [] if regression or kind != "removed" or i % 5 else classes:
+                        add(kind, "recall", 0.8, level=level, **where | {"class": c})
+                add(kind, "area", 1 - 0.2 / (1 + j), **where)
+    for i in range(1, 2 ** min(len(names), 4)):
+        pattern = [m for j, m in enumerate(names) if i >> j & 1]
+        for head in ("pool", "fused"):
+            where = {"pattern": "+".join(pattern), "head": head, "n": n - 17 * (names[-1] in pattern)}
+            add("pattern", score, 0.5 + 0.1 * len(pattern) - 0.001 * i, **where)
+            if not regression:
+                add("pattern", "ece", 0.01 * i, **where)
+    add("floor", score, 0.0 if regression else 1 / len(classes), head="prior")
+    return pd.DataFrame(rows)
+
+
 def make_fitted(
     *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
 ):
@@ -202,6 +240,7 @@ def make_fitted(
         uns |= {} if regression else make_information(names, n=n - 1)
     uns |= {} if regression else make_contribution(names, list(classes), n=n - 17)
     uns["snr"] = make_snr(names, [] if regression else classes)
+    uns["robustness"] = make_robustness(names, classes, score=score, n=n - 1)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)
     truth = rng.normal(size=n) if regression else rng.permutation(np.arange(n) % len(classes))
     if regression:

@@ -22,6 +22,7 @@ PANELS = {
     "calibration": 4,
     "embedding": 1,
     "pattern": 1,
+    "robustness": 4,
 }
 OPTIONS = {"embedding": {"basis": "pca"}}
 SLOTS = {

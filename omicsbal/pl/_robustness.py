@@ -1,0 +1,220 @@
+"""How predictions hold up under damage to one modality, and what each subset of the modalities is good for."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicsbal import _keys
+from omicsbal._validate import check_choice, listed, problem
+from omicsbal.diagnostics.damage import DAMAGES
+from omicsbal.pl._panels import finish, panels
+from omicsbal.pl._slots import check_mudata
+from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+    from mudata import MuData
+
+    from omicsbal.pl._panels import AxesLike, Drawn
+
+COLUMNS = ["kind", "modality", "level", "pattern", "head", "measure", "class", "value", "low", "high", "n", "rows", "note"]
+NUMBERS = {"level", "value", "low", "high", "n"}
+RUN_FIRST = "Run ob.tl.robustness(model, mdata) first, or pass the key_added it was run with."
+WORDS = {  # what happens, the name of the axis, and how a level is written
+    "removed": ("Some cells lose a modality", "cells that lose it", "{:.0%}"),
+    "thinned": ("A modality is measured less deeply", "counts kept", "{:.0%}"),
+    "noised": ("A modality is noisy", "noise (standard deviations)", "{:g}"),
+}
+APART = 0.09  # of the width: levels closer than this share a label
+
+
+def robustness(
+    mdata: "MuData",
+    *,
+    head: str = "pool",
+    key_added: str = _keys.KEY,
+    ax: "AxesLike | None" = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> "Drawn":
+    """Draw scores along growing damage to each modality, and from each subset of the modalities.
+
+    Parameters
+    ----------
+    mdata
+        MuData that ``ob.tl.robustness`` was run on.
+    head
+        "pool", or "fused" where such a head was trained.
+    key_added
+        Name under which the result was stored.
+    ax
+        Axes to draw into, one a panel; by default a new figure.
+    show
+        Whether to call ``plt.show()``; by default no.
+    return_fig
+        Return the Figure instead of the Axes.
+
+    Returns
+    -------
+    Axes, one for each kind of damage that could be done, and a last one for the subsets (``None`` when shown). Curves: macro-F1,
+    or R², with 95% bands; in the legend the area under each curve as a share of the undamaged score; dotted, the score of the
+    prior. Subsets: the same score with 95% intervals, best first, and for classes the calibration error (ECE).
+
+    Raises
+    ------
+    KeyError
+        If there is no such table, because ``ob.tl.robustness`` has not been run, or if it lacks a column.
+    ValueError
+        If it does not know the head, or `ax` holds another number of Axes than there are panels.
+
+    Examples
+    --------
+    >>> import pandas as pd, omicsbal as ob
+    >>> mdata = ob.datasets.simulate(n_obs=60, random_state=0)
+    >>> row = {"modality": "", "level": 0.0, "pattern": "", "head": "pool", "measure": "macro_f1", "class": "", "value": 0.8}
+    >>> row |= {"low": 0.7, "high": 0.9, "n": 60, "rows": "out-of-fold", "note": ""}
+    >>> one = row | {"kind": "removed", "modality": "rna"}
+    >>> rows = [one, one | {"level": 1.0, "value": 0.5}, one | {"measure": "area", "level": None, "value": 0.81}]
+    >>> rows += [row | {"kind": "pattern", "pattern": "rna"}, row | {"kind": "floor", "head": "prior", "value": 0.3}]
+    >>> mdata.uns["omicsbal"] = {"robustness": pd.DataFrame(rows)}  # ob.tl.robustness writes this
+    >>> ob.pl.robustness(mdata)[0].get_legend().get_texts()[0].get_text()
+    'rna 0.81'
+    """
+    table = _table(mdata, key_added)
+    floor = table[table["kind"] == "floor"]
+    check_choice("head", head, list(dict.fromkeys(table.loc[table["kind"] == "pattern", "head"])))
+    metric, mine = str(floor["measure"].iloc[0]), table[(table["head"] == head) & (table["class"] == "")]
+    looks = modality_looks(dict.fromkeys(m for m in table["modality"] if m))
+    prior = float(floor.loc[floor["measure"] == metric, "value"].iloc[0])
+    patterns = mine[mine["kind"] == "pattern"]
+    scores = mine[(mine["measure"] == metric) & mine["kind"].isin(WORDS)]
+    same: dict[str, Any] = {"metric": metric, "looks": looks, "prior": prior}
+    kinds = [k for k in WORDS if scores.loc[scores["kind"] == k, "value"].notna().any()]
+    drawn: list[Callable[[Axes], None]] = [partial(_curves, kind=k, table=mine[mine["kind"] == k], **same) for k in kinds]
+    drawn.append(partial(_patterns, table=patterns, **same))
+    names = _names(patterns[patterns["measure"] == metric])
+    columns, rows = min(len(drawn), 2), -(-len(drawn) // 2)
+    heights = [3.1] * (rows - 1) + [max(3.1, 0.26 * len(names) + 1.5)]
+    size = (3.9 * columns + text_width(names, 9.0) + 0.5, sum(heights))
+    axes = panels(ax, len(drawn), figsize=size, columns=columns, height_ratios=heights)
+    for one, draw in zip(axes, drawn, strict=True):
+        draw(one)
+    _same_height(axes[:-1], scores, prior)
+    facts = f"{head}, {patterns['rows'].iloc[0]}, n = {int(mine['n'].max()):,}; 95% intervals; dotted: prior"
+    head_line(axes[0], f"{axes[0].get_title(loc='left')}\n{facts}")
+    return finish(axes, show=show, return_fig=return_fig)
+
+
+def _table(mdata: "MuData", key_added: str) -> pd.DataFrame:
+    """The table with plain dtypes."""
+    check_mudata(mdata)
+    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
+    where, table = f"mdata.uns[{key_added!r}][{_keys.ROBUSTNESS!r}]", entries.get(_keys.ROBUSTNESS)
+    if table is None:
+        found = f"only {listed(entries)}" if entries else "nothing under that key"
+        raise KeyError(problem(where, expected="the table of ob.tl.robustness", found=found, do=RUN_FIRST))
+    absent = [c for c in COLUMNS if c not in getattr(table, "columns", [])]
+    if absent:
+        expected, found = f"a DataFrame with columns {listed(COLUMNS, 20)}", f"none called {listed(absent)}"
+        raise KeyError(problem(where, expected=expected, found=found, do=RUN_FIRST))
+    return table.reset_index(drop=True).astype({c: float if c in NUMBERS else str for c in COLUMNS})
+
+
+def _curves(ax: "Axes", *, kind: str, table: pd.DataFrame, metric: str, looks: dict[str, Look], prior: float) -> None:
+    """A curve with its band for each modality."""
+    title, name, form = WORDS[kind]
+    told = table[(table["measure"] == "area") & table["value"].notna()].set_index("modality").sort_values("value")
+    areas = told["value"]
+    scores = table[(table["measure"] == metric) & table["value"].notna()]
+    for short, (m, look) in zip(shorten(looks, 14), looks.items(), strict=True):
+        mine = scores[scores["modality"] == m]
+        if len(mine):
+            x = DAMAGES[kind].axis(mine["level"].to_numpy())
+            ax.fill_between(x, mine["low"], mine["high"], color=look.color, alpha=0.15, linewidth=0, zorder=2)
+            left = f" {areas[m]:.2f}" if m in areas else ""
+            style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 4.5, "linewidth": 1.5}
+            ax.plot(x, mine["value"], label=f"{short}{left}", zorder=3, **style)
+    ax.axhline(prior, color=GREY, linestyle=":", linewidth=1.2, zorder=1.5)
+    dress(ax, grid="y")
+    _ticks(ax, kind, sorted(set(scores["level"])), form)
+    ax.set_xlabel(name, fontsize="small")
+    ax.set_ylabel(metric_label(metric), fontsize="small")
+    _legend(ax)
+    rest = shorten([m for m in looks if m not in set(scores["modality"])], 14)
+    head_line(ax, "\n".join(filter(None, [title, _finding(told), f"no counts: {', '.join(rest)}" if rest else ""])))
+
+
+def _finding(areas: pd.DataFrame) -> str:
+    """The modality that most is lost with, if the intervals tell it from the next."""
+    if len(areas) < 2:
+        return ""
+    first, second = areas.iloc[0], areas.iloc[1]
+    if first["high"] < second["low"]:
+        return f"most is lost with {shorten(areas.index, 16)[0]}"
+    return "no clear loss" if first["high"] >= 1 else "intervals overlap: no modality is clearly first"
+
+
+def _ticks(ax: "Axes", kind: str, levels: list[float], form: str) -> None:
+    """Levels at their places; where two are too close the milder one stays nameless, unless it is that without damage."""
+    levels = DAMAGES[kind].ordered(levels)
+    x = DAMAGES[kind].axis(np.array(levels))
+    kept = [0]
+    for i in range(len(x) - 1, 0, -1):
+        if all(abs(x[i] - x[j]) >= APART * x[-1] for j in kept):
+            kept.append(i)
+    ax.set_xticks(x, [form.format(level) if i in kept else "" for i, level in enumerate(levels)])
+    ax.tick_params(axis="x", labelsize="small")
+
+
+def _legend(ax: "Axes") -> None:
+    """Names with areas, under the name of the axis."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ScaledTranslation(0, -0.48, ax.figure.dpi_scale_trans)  # inches
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
+    look: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "title_fontsize": "x-small", "alignment": "left"}
+    look |= {"borderaxespad": 0, "columnspacing": 1.0, "handlelength": 1.4, "ncols": 3}
+    ax.legend(title="area under the curve, 1: nothing is lost", **place, **look)
+
+
+def _same_height(axes: "list[Axes]", scores: pd.DataFrame, prior: float) -> None:
+    """One range for all curves."""
+    seen = scores[["value", "low", "high"]].to_numpy()
+    if np.isfinite(seen).any():
+        low, high = min(prior, float(np.nanmin(seen))), float(np.nanmax(seen))
+        for ax in axes:
+            ax.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+
+
+def _names(scores: pd.DataFrame) -> list[str]:
+    """Subsets, with their rows where these differ."""
+    names, sizes = shorten(scores["pattern"]), scores["n"].astype(int)
+    return names if sizes.nunique() < 2 else [f"{name} ({n:,})" for name, n in zip(names, sizes, strict=True)]
+
+
+def _patterns(ax: "Axes", *, table: pd.DataFrame, metric: str, looks: dict[str, Look], prior: float) -> None:
+    """Subsets from best to worst: score with interval, and calibration error in words."""
+    scores = table[table["measure"] == metric].sort_values("value", ascending=False, kind="stable", na_position="last")
+    errors = table[table["measure"] == "ece"].set_index("pattern")["value"]
+    for y, row in enumerate(scores.to_dict("records")):
+        look = looks.get(row["pattern"], Look(INK, "D"))
+        ax.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=1.6, solid_capstyle="round", zorder=3)
+        ax.plot(row["value"], y, color=look.color, marker=look.marker, markersize=5, label=f"_{row['pattern']}", zorder=4)
+        if np.isfinite(errors.get(row["pattern"], np.nan)):
+            ax.text(1.02, y, f"{errors[row['pattern']]:.2f}", transform=ax.get_yaxis_transform(), va="center", fontsize="x-small")
+    ax.axvline(prior, color=GREY, linestyle=":", linewidth=1.2, zorder=1.5)
+    dress(ax, grid="x")
+    ax.set_ylim(len(scores) - 0.4, -0.6)
+    ax.set_yticks(range(len(scores)), _names(scores), fontsize="small")
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_color(FAINT)
+    ax.set_xlabel(metric_label(metric), fontsize="small")
+    if len(errors):
+        ax.text(1.02, 1, "ECE", transform=ax.transAxes, va="bottom", fontsize="x-small", color=GREY)
+    best = scores.iloc[0]
+    head_line(ax, f"With these modalities alone (rows)\nbest: {shorten([best['pattern']])[0]}, {best['value']:.2f}")
