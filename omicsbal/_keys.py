@@ -32,6 +32,7 @@ DIFFICULTY = "difficulty"  # DataFrame: success by class and modality, and what 
 IMPORTANCE = "feature_importance"  # DataFrame, a row a feature that carries a class
 STABILITY = "feature_stability"  # DataFrame, a row a class and modality: how far members agree on its features
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
+ROBUSTNESS = "robustness"  # DataFrame, a row a number: scores under damage to a modality, and from each subset
 
 
 @dataclass(frozen=True)

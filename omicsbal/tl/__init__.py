@@ -9,6 +9,7 @@ from omicsbal.tl._information import information
 from omicsbal.tl._kd_gate import kd_gate
 from omicsbal.tl._modality_snr import modality_snr
 from omicsbal.tl._predict import predict
+from omicsbal.tl._robustness import robustness
 
 __all__ = [
     "cell_difficulty",
@@ -20,4 +21,5 @@ __all__ = [
     "kd_gate",
     "modality_snr",
     "predict",
+    "robustness",
 ]
