@@ -97,7 +97,8 @@ def robustness(
     drawn: list[Callable[[Axes], None]] = [partial(_curves, kind=k, table=mine[mine["kind"] == k], **same) for k in kinds]
     drawn.append(partial(_patterns, table=patterns, **same))
     names = _names(patterns[patterns["measure"] == metric])
-    columns, rows = min(len(drawn), 2), -(-len(drawn) // 2)
+    columns = 3 if len(drawn) == 3 else min(len(drawn), 2)
+    rows = -(-len(drawn) // columns)
     heights = [3.1] * (rows - 1) + [max(3.1, 0.26 * len(names) + 1.5)]
     size = (3.9 * columns + text_width(names, 9.0) + 0.5, sum(heights))
     axes = panels(ax, len(drawn), figsize=size, columns=columns, height_ratios=heights)
@@ -217,4 +218,5 @@ def _patterns(ax: "Axes", *, table: pd.DataFrame, metric: str, looks: dict[str, 
     if len(errors):
         ax.text(1.02, 1, "ECE", transform=ax.transAxes, va="bottom", fontsize="x-small", color=GREY)
     best = scores.iloc[0]
-    head_line(ax, f"With these modalities alone (rows)\nbest: {shorten([best['pattern']])[0]}, {best['value']:.2f}")
+    brackets = " (rows)" if scores["n"].nunique() > 1 else ""
+    head_line(ax, f"With these modalities alone{brackets}\nbest: {shorten([best['pattern']])[0]}, {best['value']:.2f}")
