@@ -5,6 +5,7 @@ from omicsbal.pl._cell_difficulty import cell_difficulty
 from omicsbal.pl._confusion import confusion
 from omicsbal.pl._contribution import contribution
 from omicsbal.pl._embedding import embedding
+from omicsbal.pl._feature_importance import feature_importance
 from omicsbal.pl._history import history
 from omicsbal.pl._information import information
 from omicsbal.pl._kd_gate import kd_gate
@@ -19,6 +20,7 @@ __all__ = [
     "confusion",
     "contribution",
     "embedding",
+    "feature_importance",
     "history",
     "information",
     "kd_gate",
