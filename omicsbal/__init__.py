@@ -15,15 +15,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 _SUBPACKAGES = ("balance", "datasets", "io", "mi", "pl", "pp", "tl")
-_CLASSES = {"FitConfig": "config", "FittedModel": "model", "NetConfig": "config"}
-__all__ = ["FitConfig", "FittedModel", "NetConfig", "__version__", "balance", "datasets", "io", "mi", "pl", "pp", "tl"]
+_NAMES = {"FitConfig": "config", "FittedModel": "model", "NetConfig": "config", "report": "_report"}
+__all__ = ["FitConfig", "FittedModel", "NetConfig", "__version__", "balance", "datasets", "io", "mi", "pl", "pp", "report", "tl"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return import_module(f"{__name__}.{name}")
-    if name in _CLASSES:
-        return getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)
+    if name in _NAMES:
+        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -1,55 +1,19 @@
-"""The command line: ``omicsbal demo|describe|fit|predict``, .h5mu in and .h5mu out."""
+"""The command line: ``omicsbal demo|describe|fit|predict|report``, .h5mu in and .h5mu out."""
 
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omicsbal import __version__
-from omicsbal._keys import KEY
+from omicsbal._arguments import READING, make_parser
 from omicsbal._store import MANIFEST, write_file
 from omicsbal._validate import OmicsbalWarning, listed, problem
 from omicsbal.demo import draw, scored
 from omicsbal.files import free_file, free_folder, read, write_h5mu
 
 OK, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-READING = {
-    "recipe": "rna, atac, protein or dense; by default chosen from the name and the values",
-    "use_rep": "read this entry of obsm in place of X",
-    "layer": "read this layer in place of X",
-}
-RARE = ("drop", "merge", "fewer_folds", "error")
-
-ABOUT = """Balanced multi-omics learning on MuData: learn a label from all modalities, and see what each is worth.
-
-  omicsbal demo                                               about a minute, simulated data
-  omicsbal describe data.h5mu --label cell_type               what is there, and what a fit would do
-  omicsbal fit data.h5mu --label cell_type --out fitted.h5mu --model model/
-  omicsbal predict model/ query.h5mu --out predicted.h5mu     new cells, any subset of the modalities"""
-CODES = "exit codes: 0 done, 1 unexpected error, 2 wrong input or usage (one line on stderr says what to do)."
-DEMO = """examples:
-  omicsbal demo
-  omicsbal demo --out somewhere --seed 1
-A folder that an earlier demo wrote is replaced; any other folder that is not empty is refused."""
-DESCRIBE = """examples:
-  omicsbal describe data.h5mu
-  omicsbal describe data.h5mu --label cell_type
-Nothing is written. Look here first: is the recipe of each modality the one you expect? Are classes large enough?"""
-FIT = """examples:
-  omicsbal fit data.h5mu --label cell_type --out fitted.h5mu --model model/
-  omicsbal fit data.h5mu --label cell_type --model model/ --group donor --figures figures/
-  omicsbal fit data.h5mu --label cell_type --model model/ --layer rna=counts --recipe meth=dense
-  omicsbal fit data.h5mu --label cell_type --model model/ --checkpoint run.ckpt    after a kill: the same command again
-Give raw counts: the model owns its preprocessing. Cells without a label are not trained on; they are predicted.
-The scores that are printed are out-of-fold. MOD=VALUE options may be repeated; a VALUE alone holds for all modalities."""
-PREDICT = """examples:
-  omicsbal predict model/ query.h5mu --out predicted.h5mu
-  omicsbal predict model/ query.h5mu --table predictions.csv --modalities rna,protein
-  omicsbal predict model/ query.h5mu --table fused.csv --head fused
-The query holds raw values as in the fit, and any of the model's modalities; features are matched by name.
-If it has the label's column, the scores on those cells are printed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,82 +139,43 @@ def _predict(args: argparse.Namespace) -> None:
     )
 
 
+def _report(args: argparse.Namespace) -> None:
+    """Write the page, and the data if asked to."""
+    out = free_file(args.out, "--out", overwrite=args.overwrite, suffix=".h5mu")
+    page = free_file(args.page, "page", overwrite=args.overwrite, suffix=".html")
+    mdata = read(args.data)
+    from omicsbal._report import report
+
+    named = ("title", "overwrite", "device", "key_added")
+    more = {name: getattr(args, name) for name in named}
+    seed, wanted = args.seed, not args.quiet
+    report(
+        args.model,
+        mdata,
+        str(page),
+        compute=not args.no_compute,
+        group_key=args.group,
+        random_state=seed,
+        progress=wanted,
+        **more,
+    )
+    if out:
+        write_h5mu(mdata, out)
+    _tell(args, "The page is one file: open it in a browser, print it, or send it.", page, out)
+
+
 def _tell(args: argparse.Namespace, text: str, *written: Path | None) -> None:
     """What came out and where it is."""
     if not args.quiet:
         print("\n".join([text.rstrip(), "", *(f"Written: {path}" for path in written if path)]))
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], about: str, examples: str) -> Any:
-    """A subcommand with its examples."""
-    options: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "description": about}
-    parser = commands.add_parser(name, help=about, epilog=examples, allow_abbrev=False, **options)
-    parser.set_defaults(run=run)
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    return parser
-
-
-def _add_reading(parser: Any) -> None:
-    """Options on how modalities are read."""
-    for name, about in READING.items():
-        parser.add_argument("--" + name.replace("_", "-"), action="append", metavar="MOD=VALUE", help=about)
-
-
-def _add_common(parser: Any, *, out: str) -> None:
-    """Options of the commands that write."""
-    add = parser.add_argument
-    add("--out", metavar="FILE.h5mu", help=out)
-    add("--modalities", type=lambda value: value.split(","), metavar="A,B", help="use these alone")
-    add("--device", default="auto", help="auto, cpu, cuda (default auto)")
-    add("--key-added", default=KEY, help=f"prefix of the slots that are written (default {KEY})")
-    add("--overwrite", action="store_true", help="replace what is there")
-    add("--quiet", action="store_true", help="print errors and notes alone")
+RUNS = {"demo": _demo, "describe": _describe, "fit": _fit, "predict": _predict, "report": _report}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; each subcommand's help ends in examples."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("omicsbal", description=ABOUT, epilog=CODES, formatter_class=raw, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"omicsbal {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    add = _command(commands, "demo", _demo, "The whole way on simulated data whose right answers are known.", DEMO).add_argument
-    add("--out", default="demo_output", metavar="DIR", help="folder to fill (default demo_output)")
-    add("--n-obs", type=int, default=900, metavar="N", help="cells, a third of them held out (default 900)")
-    add("--seed", type=int, default=0, help="of the data and of the fits (default 0)")
-
-    describe = _command(commands, "describe", _describe, "Tell what is in a file and what a fit would do to it.", DESCRIBE)
-    describe.add_argument("data", help="a .h5mu or .h5ad file")
-    describe.add_argument("--label", metavar="COLUMN", help="label to count")
-    _add_reading(describe)
-
-    fit = _command(commands, "fit", _fit, "Learn a label from all modalities; scores out-of-fold.", FIT)
-    add = fit.add_argument
-    add("data", help="a .h5mu or .h5ad file with raw counts")
-    add("--label", required=True, metavar="COLUMN", help="column of obs to learn")
-    _add_common(fit, out="the data with the results")
-    add("--model", metavar="DIR", help="folder for the model, for omicsbal predict")
-    add("--figures", metavar="DIR", help="folder for figures (PNG)")
-    add("--strategy", default="uniform", help="how modalities are balanced (default uniform); an unknown name lists all")
-    add("--encoder", choices=("mlp", "graph"), help="graph: each row also sees its neighbours, up to 5,000 rows (default mlp)")
-    add("--task", default="auto", help="classification, regression or auto (default)")
-    add("--group", metavar="COLUMN", help="donors or patients; none is split over folds")
-    _add_reading(fit)
-    add("--folds", type=int, metavar="K", help="default 5, and 3 above 3,000 training cells")
-    add("--rare", default="drop", choices=RARE, help="classes with fewer cells than folds (default drop)")
-    add("--epochs", type=int, metavar="N", help="longest training (default: by the number of cells)")
-    add("--checkpoint", metavar="FILE", help="keep the training state here; after a kill the same command goes on")
-    add("--seed", type=int, default=0, help="of folds, weights and minibatches (default 0)")
-
-    predict = _command(commands, "predict", _predict, "Predict new cells from raw values.", PREDICT)
-    add = predict.add_argument
-    add("model", help="folder that omicsbal fit --model wrote")
-    add("query", help="a .h5mu or .h5ad file")
-    _add_common(predict, out="the query with the predictions")
-    add("--table", metavar="FILE.csv", help="the predictions as a table")
-    add("--head", default="pool", help="pool (default), product, fused, a modality, or an expert such as lr:rna")
-    add("--min-coverage", type=float, default=0.8, metavar="SHARE", help="least share of features to be found (default 0.8)")
-    return parser
+    """The parser of all subcommands."""
+    return make_parser(RUNS)
 
 
 if __name__ == "__main__":

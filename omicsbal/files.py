@@ -47,7 +47,8 @@ def free_file(value: str | None, what: str, *, overwrite: bool, suffix: str) -> 
     if path.suffix != suffix:
         raise ValueError(problem(what, expected=f"a name that ends in {suffix}", found=value, do=f"Write {path.stem}{suffix}."))
     if path.is_dir() or (path.exists() and not overwrite):
-        do = "Choose another name" + (", or pass --overwrite." if path.is_file() else ".")
+        flag = "--overwrite" if what.startswith("--") else "overwrite=True (--overwrite)"
+        do = "Choose another name" + (f", or pass {flag}." if path.is_file() else ".")
         raise FileExistsError(problem(what, expected="a new file", found=f"{value}, which exists", do=do))
     return check_writable(path, what=what)
 

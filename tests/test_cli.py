@@ -15,7 +15,7 @@ import pytest
 import omicsbal as ob
 from omicsbal import cli, demo, files
 
-COMMANDS = ["demo", "describe", "fit", "predict"]
+COMMANDS = ["demo", "describe", "fit", "predict", "report"]
 SHORT = ["--epochs", "2", "--folds", "2", "--quiet"]
 
 
@@ -66,7 +66,7 @@ def test_help_teaches(command, capsys):
         cli.main([*command, "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    examples = re.findall(r"^  (omicsbal (?:demo|describe|fit|predict).*)$", text, re.MULTILINE)
+    examples = re.findall(r"^  (omicsbal (?:demo|describe|fit|predict|report).*)$", text, re.MULTILINE)
     assert examples
     for line in examples:  # what stands after a wide gap explains
         cli.build_parser().parse_args(shlex.split(re.split(r"\s{3,}", line)[0])[1:])
