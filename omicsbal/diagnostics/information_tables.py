@@ -10,6 +10,7 @@ import numpy as np
 from omicsbal.diagnostics.anchored import FEWEST, PARTS, anchored_pid
 from omicsbal.diagnostics.information import entropy_of, shared_information, usable_information
 from omicsbal.diagnostics.resampling import draw_weights, interval, note_on_groups
+from omicsbal.diagnostics.second_opinion import kmeans_synergy
 
 Pattern = frozenset[str]
 Row = dict[str, Any]
@@ -100,7 +101,7 @@ def pid_rows(told: Told) -> Iterator[Row]:
 
 
 def _parts(told: Told, one: Pattern, two: Pattern) -> Iterator[Row]:
-    """Five rows a pair."""
+    """Five rows a pair, and a sixth, a second opinion, where synergy is no more than a lower bound."""
     both = one | two
     rows = told.present[both]
     named = (told.name(one), told.name(two), rows, "anchored BROJA")
@@ -113,3 +114,8 @@ def _parts(told: Told, one: Pattern, two: Pattern) -> Iterator[Row]:
     for part in table.to_dict("records")[:5]:
         numbers = {k: part[k] for k in ("value", "low", "high", "lower_bound")}
         yield told.row(str(part["part"]), *named, **numbers)
+    if table.set_index("part").loc["synergistic", "lower_bound"]:
+        a, b = (np.hstack([told.embeddings[m][rows] for m in told.modalities if m in p]) for p in (one, two))
+        value, low, high = kmeans_synergy(a, b, told.y[rows], groups=told.some(rows), random_state=told.seed)
+        counted = (*named[:3], "k-means, counts, less their bias")
+        yield told.row("synergy_kmeans", *counted, value=value, low=low, high=high)

@@ -67,6 +67,9 @@ def information(
     ``redundant``, ``unique_1``, ``unique_2``, ``synergistic``, ``total``
         The decomposition of each pair and, from three modalities on, of each modality against the rest together
         (`omicsbal.diagnostics.anchored.anchored_pid`).
+    ``synergy_kmeans``
+        A second opinion where synergy is a lower bound: counted in clusters of the embeddings, no part of the total
+        (`omicsbal.diagnostics.second_opinion.kmeans_synergy`).
 
     Written: the first three kinds to ``uns["omicsbal"]["information"]``, the others to ``uns["omicsbal"]["pid"]``.
 

@@ -44,7 +44,10 @@ def test_what_it_returns_is_what_it_writes_and_survives_a_file(learnt, tmp_path)
     mdata, _, table = learnt
     said = mdata.uns["omicsbal"]
     assert list(table.columns) == COLUMNS
-    assert list(table["kind"]) == ["entropy", *["label"] * 3, "between", *PARTS[:3], "synergistic", "total"]
+    assert list(table["kind"]) == ["entropy", *["label"] * 3, "between", *PARTS[:3], "synergistic", "total", "synergy_kmeans"]
+    assert table["lower_bound"].iloc[8] == 1 and table["value"].iloc[-1] < table["value"].iloc[0], (
+        "a second opinion of a lower bound"
+    )
     pd.testing.assert_frame_equal(table, pd.concat([said[INFORMATION], said[PID]], ignore_index=True))
     assert {"folds", "history", "heads"} <= set(said), "beside the fit"
     mdata.write(tmp_path / "data.h5mu")
