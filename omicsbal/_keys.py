@@ -31,6 +31,8 @@ CONFUSIONS = "confusions"  # DataFrame, a row a pair of classes that a modality 
 DIFFICULTY = "difficulty"  # DataFrame: success by class and modality, and what depth has to do with it
 IMPORTANCE = "feature_importance"  # DataFrame, a row a feature that carries a class
 STABILITY = "feature_stability"  # DataFrame, a row a class and modality: how far members agree on its features
+COMPARE = "compare"  # DataFrame, a row a repeat, fold and system: scores on held-out rows
+COMPARE_SUMMARY = "compare_summary"  # DataFrame, a row a metric and system: mean, rank, paired differences
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
 ROBUSTNESS = "robustness"  # DataFrame, a row a number: scores under damage to a modality, and from each subset
 

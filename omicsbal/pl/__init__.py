@@ -2,6 +2,7 @@
 
 from omicsbal.pl._calibration import calibration
 from omicsbal.pl._cell_difficulty import cell_difficulty
+from omicsbal.pl._compare import compare
 from omicsbal.pl._confusion import confusion
 from omicsbal.pl._contribution import contribution
 from omicsbal.pl._embedding import embedding
@@ -13,10 +14,12 @@ from omicsbal.pl._modality_snr import modality_snr
 from omicsbal.pl._pattern import pattern
 from omicsbal.pl._robustness import robustness
 from omicsbal.pl._scores import scores
+from omicsbal.pl._utilization import utilization
 
 __all__ = [
     "calibration",
     "cell_difficulty",
+    "compare",
     "confusion",
     "contribution",
     "embedding",
@@ -28,4 +31,5 @@ __all__ = [
     "pattern",
     "robustness",
     "scores",
+    "utilization",
 ]

@@ -1,6 +1,7 @@
 """The verbs: fit, predict, embed, diagnostics. Each takes a MuData, writes named slots and leaves everything else as it was."""
 
 from omicsbal.tl._cell_difficulty import cell_difficulty
+from omicsbal.tl._compare import compare
 from omicsbal.tl._contribution import contribution
 from omicsbal.tl._embed import embed
 from omicsbal.tl._feature_importance import feature_importance
@@ -13,6 +14,7 @@ from omicsbal.tl._robustness import robustness
 
 __all__ = [
     "cell_difficulty",
+    "compare",
     "contribution",
     "embed",
     "feature_importance",
