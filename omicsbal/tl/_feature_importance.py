@@ -77,11 +77,12 @@ def feature_importance(
     value in the class and in others; ``note``.
 
     Written: this table to ``uns["omicsbal"]["feature_importance"]``. To ``uns["omicsbal"]["feature_stability"]`` a row a class
-    and modality: ``n`` cells, ``members``, ``features``; ``sum`` of the importances, nats; ``total``, the log-odds that cells
-    gain over the baseline through all modalities; ``error``, mean size of what the integral misses of it; ``spearman``, mean
-    rank correlation of the importances of two members; ``overlap``, mean Jaccard overlap of their ``top`` features; ``unit`` of
-    the mean values; ``rows``; ``note``. To ``mod[m].varm["omicsbal_importance_<label>"]`` a DataFrame, a column a class, float32,
-    the importance of every feature, NaN for those that the recipe does not use.
+    and modality: ``n`` cells that have it, ``members``, ``features``; ``sum`` of the importances, nats; ``total``, the log-odds
+    that the class's cells gain over the baseline, the sum over modalities where no cell lacks one; ``error``, mean size of what
+    the integral misses of it; ``spearman``, mean rank correlation of the importances of two members; ``overlap``, mean Jaccard
+    overlap of their ``top`` features; ``unit`` of the mean values; ``rows``; ``note``. To
+    ``mod[m].varm["omicsbal_importance_<label>"]`` a DataFrame, a column a class, float32, the importance of every feature, NaN
+    for those that the recipe does not use.
 
     Raises
     ------

@@ -161,6 +161,18 @@ def test_labels_without_a_meaning_have_no_stable_features(learnt):
     assert known["spearman"].mean() > told["spearman"].mean() + 0.1
 
 
+def test_what_little_is_known_is_said(tri, quick):
+    model = quick(tri, config=ob.FitConfig(max_epochs=2, n_members=1))
+    query = tri[np.arange(0, 90, 2)].copy()
+    del query.uns["omicsbal"], query.obsm["X_omicsbal"]
+    table = ob.tl.feature_importance(model, query, n_top=2, **{**ASK, "max_cells_per_class": 7})
+    said = query.uns["omicsbal"][STABILITY]
+    assert set(said["n"]) == {7} and set(said["members"]) == {1} and set(said["rows"]) == {"held-out"}
+    assert said["note"].str.startswith("Fewer than 20 cells. One member only: nothing is known of stability.").all()
+    assert table[["sd", "stability"]].isna().all(axis=None) and said[["spearman", "overlap"]].isna().all(axis=None)
+    assert (table["low"] == table["importance"]).all() and (table["note"] != "").all()
+
+
 def test_columns_keep_their_names_where_there_are_no_features(tri, quick):
     class Opaque(RECIPES["dense"]):
         def _linear(self, X, missing):
