@@ -1,0 +1,95 @@
+"""Each modality trained alone, with the encoder, folds and budget of a fit: what joint training is held against."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from omicsbal._types import Arrays
+from omicsbal.config import FitConfig, NetConfig
+from omicsbal.diagnostics.probes import member_embeddings
+from omicsbal.train.experts import fit_expert
+from omicsbal.train.forward import head_arrays, out_of_fold
+from omicsbal.train.members import Members
+from omicsbal.train.outcome import Outcome
+from omicsbal.train.references import Alone
+from omicsbal.train.stages import Stages
+
+
+@dataclass(frozen=True)
+class Unimodal:
+    """Networks that never met, one a modality, as fold members."""
+
+    raw: dict[str, np.ndarray]  # {m: (n, c)}, out-of-fold, uncalibrated
+    embeddings: dict[str, np.ndarray]  # {m: (K, n, k)} of all rows by each fold member
+    history: pd.DataFrame  # a row an epoch
+
+
+def train_alone(
+    data: Arrays,
+    folds: np.ndarray,
+    outcome: Outcome,
+    *,
+    net: NetConfig,
+    config: FitConfig,
+    random_state: int = 0,
+    progress: Callable[..., None] | None = None,
+    unlabelled: Arrays | None = None,
+) -> Unimodal:
+    """Train the encoder and head of every modality by its own loss alone, in one run of the loop.
+
+    Parameters
+    ----------
+    data
+        Labelled rows with codes and weights.
+    folds
+        (n,) those of the fit.
+    outcome
+        What the label asks for.
+    net, config, random_state
+        Of the fit: with as many members and the same seed every encoder starts where it started there, so that a comparison has
+        less of chance in it. A fit of strategy "unimodal" is repeated to the bit.
+    progress
+        Called after each epoch.
+    unlabelled
+        Rows that a transductive graph takes in.
+    """
+    members, alone = Members(folds, config.n_members), Alone()
+    stages = Stages(data, folds, outcome, net, config, random_state, progress=progress, unlabelled=unlabelled)
+    module, generator = stages.new_net(members)
+    stages.run("alone", module, alone, members, generator)
+    told = head_arrays(out_of_fold(module, alone, data, members), list(data.x))
+    raw = {m: outcome.link(values[0]) for m, values in told.items()}
+    return Unimodal(raw, member_embeddings(module, alone, data, members), pd.DataFrame(stages.history))
+
+
+def linear_alone(x: np.ndarray, y: np.ndarray, rows: np.ndarray, folds: np.ndarray, outcome: Outcome) -> np.ndarray | None:
+    """Out-of-fold predictions (n, c) of the tuned linear model of one modality, NaN outside `rows`; None where it has none."""
+    found = fit_expert(("",), x[rows], y[rows], folds[rows], outcome)
+    if found is None:
+        return None
+    told = np.full((len(y), outcome.task.n_out), np.nan)
+    told[rows] = found[1]
+    return told
+
+
+def speed(history: pd.DataFrame, column: str, chance: float) -> tuple[float, float, str]:
+    """When a head got there: first epoch, and its share of all, with 90 % of the gain over chance that it ended with.
+
+    NaN and the reason where that is not defined. `column` is the out-of-fold score of the head.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"epoch": [1, 2, 3, 4], "score": [0.5, 0.93, np.nan, 1.0]})
+    >>> speed(table, "score", 0.25)
+    (2.0, 0.5, '')
+    """
+    if column not in history or not history[column].notna().any():
+        return np.nan, np.nan, "Its head was not trained."
+    seen = history[["epoch", column]].dropna()
+    gain = seen[column].to_numpy() - chance
+    if gain[-1] <= 0:
+        return np.nan, np.nan, "It ended no better than guessing."
+    epoch = float(seen["epoch"].to_numpy()[np.argmax(gain >= 0.9 * gain[-1])])
+    return epoch, epoch / float(history["epoch"].max()), ""
