@@ -34,6 +34,8 @@ STABILITY = "feature_stability"  # DataFrame, a row a class and modality: how fa
 COMPARE = "compare"  # DataFrame, a row a repeat, fold and system: scores on held-out rows
 COMPARE_SUMMARY = "compare_summary"  # DataFrame, a row a metric and system: mean, rank, paired differences
 SNR = "snr"  # DataFrame: signal-to-noise ratios by modality and method
+UTILIZATION = "utilization"  # DataFrame, a row a number: ceiling, learned and used of each modality
+VERDICTS = "verdicts"  # DataFrame, a row a modality: is it wasted, how sure, and why
 ROBUSTNESS = "robustness"  # DataFrame, a row a number: scores under damage to a modality, and from each subset
 
 

@@ -11,6 +11,7 @@ from omicsbal.tl._kd_gate import kd_gate
 from omicsbal.tl._modality_snr import modality_snr
 from omicsbal.tl._predict import predict
 from omicsbal.tl._robustness import robustness
+from omicsbal.tl._utilization import utilization
 
 __all__ = [
     "cell_difficulty",
@@ -24,4 +25,5 @@ __all__ = [
     "modality_snr",
     "predict",
     "robustness",
+    "utilization",
 ]

@@ -227,6 +227,25 @@ def make_importance(names, classes, *, n=90):
     return pd.DataFrame(rows)
 
 
+def make_utilization(names, *, n=283):
+    """The tables of ob.tl.utilization: the first modality is dominant, the last is under-used, what lies between is fair."""
+    rows, verdicts = [], []
+
+    def add(kind, modality, value, *, measure="information", wide=0.04):
+        row = {"kind": kind, "measure": measure, "modality": modality, "value": value, "low": value - wide, "high": value + wide}
+        rows.append(row | {"n": n, "rows": "out-of-fold", "note": ""})
+
+    for j, m in enumerate(names):
+        ceiling, last = 0.9 / (j + 1), j == len(names) - 1 and j > 0
+        for kind, part in (("ceiling", 1.0), ("learned", 0.4 if last else 0.97), ("solo", 0.2 if last else 0.95)):
+            add(kind, m, part * ceiling)
+        add("speed", m, 6.0 + 5 * j, measure="epoch", wide=np.nan)
+        verdict = "under-used" if last else "dominant" if j == 0 and len(names) > 1 else "fair"
+        verdicts.append({"modality": m, "verdict": verdict, "certainty": 0.997 - 0.05 * j, "sentence": f"{m}: {verdict}."})
+    add("total", "+".join(names), 1.05)
+    return {"utilization": pd.DataFrame(rows), "verdicts": pd.DataFrame(verdicts)}
+
+
 def make_fitted(
     *, n=300, classes=("T cell", "B cell", "NK"), names=("rna", "atac"), missing=0.1, regression=False, seed=0, sep="/"
 ):
@@ -253,6 +272,7 @@ def make_fitted(
         uns |= {} if regression else make_information(names, n=n - 1)
     uns |= {} if regression else make_contribution(names, list(classes), n=n - 17)
     uns |= {} if regression else {"feature_importance": make_importance(names, list(classes))}
+    uns |= {} if regression else make_utilization(names, n=n - 17)
     uns["snr"] = make_snr(names, [] if regression else classes)
     uns["robustness"] = make_robustness(names, classes, score=score, n=n - 1)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)

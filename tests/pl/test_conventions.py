@@ -23,6 +23,7 @@ PANELS = {
     "calibration": 4,
     "embedding": 1,
     "pattern": 1,
+    "utilization": 2,
     "robustness": 4,
 }
 OPTIONS = {"embedding": {"basis": "pca"}}
@@ -95,6 +96,7 @@ REFUSED = {
     ("information", "one modality"),
     ("information", "regression"),
     ("kd_gate", "one modality"),
+    ("utilization", "regression"),
 }
 
 
