@@ -11,7 +11,8 @@ import omicsbal as ob
 from omicsbal._keys import ROBUSTNESS
 from omicsbal.diagnostics.robustness import COLUMNS
 
-OPTIONS = {"config": ob.FitConfig(max_epochs=15, n_members=1), "net": ob.NetConfig(width=16, depth=1, latent=4)}
+OPTIONS = {"config": ob.FitConfig(max_epochs=10, n_members=1), "net": ob.NetConfig(width=16, depth=1, latent=4)}
+BRIEF = OPTIONS | {"config": ob.FitConfig(max_epochs=1, n_members=1), "experts": False}
 QUIET = {"device": "cpu", "progress": False}
 SCORES = ["macro_f1", "log_loss", "ece"]
 
@@ -126,7 +127,7 @@ def test_new_rows_are_told_as_predict_does(learnt, tmp_path):
 
 def test_what_has_no_counts_is_not_thinned(simulated):
     mdata = simulated(n_obs=80, n_truth=100, preset="small", n_features=20, random_state=0)
-    model = ob.tl.fit(mdata, label_key="cell_type", n_folds=2, device="cpu", progress=False, **OPTIONS)
+    model = ob.tl.fit(mdata, label_key="cell_type", n_folds=2, device="cpu", progress=False, **BRIEF)
     table = ob.tl.robustness(model, mdata, kinds="thinned", **QUIET)
     dense = pick(table, kind="thinned")
     assert dense["value"].isna().all() and dense["note"].str.startswith("No raw counts").all()
@@ -138,7 +139,7 @@ def test_binarised_peaks_are_not_thinned(simulated):
     sizes = {"rna": 40, "atac": 80}
     mdata = simulated(n_obs=80, n_truth=100, n_classes=2, modalities=["rna", "atac"], n_features=sizes, random_state=0)
     mdata["atac"].X = (mdata["atac"].X > 0).astype("float32")
-    model = ob.tl.fit(mdata, label_key="cell_type", n_folds=2, device="cpu", progress=False, recipe={"atac": "atac"}, **OPTIONS)
+    model = ob.tl.fit(mdata, label_key="cell_type", n_folds=2, device="cpu", progress=False, recipe={"atac": "atac"}, **BRIEF)
     told = pick(ob.tl.robustness(model, mdata, kinds="thinned", levels={"thinned": [0.5]}, **QUIET), kind="thinned")
     assert pick(told, modality="atac")["note"].str.startswith("Binarised").all()
     assert pick(told, modality="rna", level=0.5)["value"].notna().all()
