@@ -21,6 +21,7 @@ ABOUT = """Balanced multi-omics learning on MuData: learn a label from all modal
   omicsbal describe data.h5mu --label cell_type               what is there, and what a fit would do
   omicsbal fit data.h5mu --label cell_type --out fitted.h5mu --model model/
   omicsbal predict model/ query.h5mu --out predicted.h5mu     new cells, any subset of the modalities
+  omicsbal compare data.h5mu --label cell_type                does it beat what you would use instead?
   omicsbal report model/ fitted.h5mu report.html              who contributes, what is wasted, what to do next"""
 CODES = "exit codes: 0 done, 1 unexpected error, 2 wrong input or usage (one line on stderr says what to do)."
 DEMO = """examples:
@@ -44,6 +45,12 @@ PREDICT = """examples:
   omicsbal predict model/ query.h5mu --table fused.csv --head fused
 The query holds raw values as in the fit, and any of the model's modalities; features are matched by name.
 If it has the label's column, the scores on those cells are printed."""
+COMPARE = """examples:
+  omicsbal compare data.h5mu --label cell_type --out scores.csv --figure compare.png
+  omicsbal compare data.h5mu --label cell_type --systems omicsbal,omicsbal:joint,lr:pool,rf:concat
+  omicsbal compare data.h5mu --label cell_type --group donor --checkpoint run.jsonl    after a kill: the same command again
+Every system is fitted on the same training rows and judged on rows that it never saw; recipes and tuning are inside the folds.
+A gain is positive where the first system is better; its p holds for overlapping training sets and for several rivals."""
 REPORT = """examples:
   omicsbal report model/ fitted.h5mu report.html
   omicsbal report model/ fitted.h5mu report.html --out diagnosed.h5mu    keep what the diagnostics found
@@ -122,6 +129,31 @@ def make_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     add("--table", metavar="FILE.csv", help="the predictions as a table")
     add("--head", default="pool", help="pool (default), product, fused, a modality, or an expert such as lr:rna")
     add("--min-coverage", type=float, default=0.8, metavar="SHARE", help="least share of features to be found (default 0.8)")
+
+    compare = _command(commands, "compare", runs["compare"], "Compare with what you would use instead, on equal folds.", COMPARE)
+    add = compare.add_argument
+    add("data", help="a .h5mu or .h5ad file with raw counts")
+    add("--label", required=True, metavar="COLUMN", help="column of obs with the classes to learn")
+    split: dict[str, Any] = {"type": lambda value: value.split(","), "metavar": "A,B"}
+    add(
+        "--systems",
+        **split,
+        help="omicsbal, omicsbal:<strategy>, lr:<modality>, lr:concat, ... (default: omicsbal and all others)",
+    )
+    add("--against", metavar="SYSTEM", help="the one that the others are set against (default omicsbal)")
+    add("--folds", type=int, default=5, metavar="K", help="outer folds (default 5)")
+    add("--repeats", type=int, default=1, metavar="N", help="draw the folds so many times (default 1)")
+    add("--group", metavar="COLUMN", help="donors or patients; none is split over folds")
+    add("--modalities", **split, help="use these alone")
+    _add_reading(compare)
+    add("--checkpoint", metavar="FILE.jsonl", help="keep results here; after a kill the same command goes on")
+    add("--jobs", type=int, default=1, metavar="N", help="processes to work in (default 1)")
+    add("--device", default="auto", help="auto, cpu, cuda (default auto)")
+    add("--seed", type=int, default=0, help="of folds and systems (default 0)")
+    add("--out", metavar="FILE.csv", help="scores, a row a fold and system")
+    add("--figure", metavar="FILE.png", help="gains and ranks as a figure")
+    add("--overwrite", action="store_true", help="replace what is there")
+    add("--quiet", action="store_true", help="print errors and notes alone")
 
     report = _command(commands, "report", runs["report"], "Write one page on a fit: what it can, and what to do next.", REPORT)
     add = report.add_argument

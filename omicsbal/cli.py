@@ -1,4 +1,4 @@
-"""The command line: ``omicsbal demo|describe|fit|predict|report``, .h5mu in and .h5mu out."""
+"""The command line: ``omicsbal demo|describe|fit|predict|compare|report``, .h5mu in and .h5mu out."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from omicsbal._arguments import READING, make_parser
 from omicsbal._store import MANIFEST, write_file
-from omicsbal._validate import OmicsbalWarning, listed, problem
+from omicsbal._validate import OmicsbalWarning, check_number, listed, problem
 from omicsbal.demo import draw, scored
 from omicsbal.files import free_file, free_folder, read, write_h5mu
 
@@ -139,6 +139,37 @@ def _predict(args: argparse.Namespace) -> None:
     )
 
 
+def _compare(args: argparse.Namespace) -> None:
+    """Compare, print the summary, write the scores and the figure."""
+    check_number("--jobs", args.jobs, low=1, integer=True)
+    out = free_file(args.out, "--out", overwrite=args.overwrite, suffix=".csv")
+    figure = free_file(args.figure, "--figure", overwrite=args.overwrite, suffix=".png")
+    if figure and args.systems and len(args.systems) < 2:
+        found = f"only {args.systems[0]!r}"
+        raise ValueError(problem("--figure", expected="systems to compare", found=found, do="Name a rival in --systems."))
+    reading, mdata = _reading(args), read(args.data)
+    from joblib import parallel_config
+
+    from omicsbal import tl
+    from omicsbal.diagnostics.comparison import summary_text
+
+    named = ("systems", "against", "folds", "repeats", "modalities", "checkpoint", "device")
+    options = {name: getattr(args, name) for name in named} | reading
+    with parallel_config("loky" if args.jobs > 1 else "sequential", n_jobs=args.jobs):
+        more = {"group_key": args.group, "random_state": args.seed, "progress": not args.quiet, "key_added": "compared"}
+        table = tl.compare(mdata, label_key=args.label, **options, **more)
+    if out:
+        write_file(out, table.to_csv(index=False).encode())
+    if figure:
+        import matplotlib
+
+        matplotlib.use("Agg")  # no window on a cluster's node
+        from omicsbal import pl
+
+        pl.compare(mdata, key_added="compared", return_fig=True).savefig(figure, dpi=150, bbox_inches="tight")
+    _tell(args, summary_text(mdata.uns["compared"]["compare_summary"]), out, figure)
+
+
 def _report(args: argparse.Namespace) -> None:
     """Write the page, and the data if asked to."""
     out = free_file(args.out, "--out", overwrite=args.overwrite, suffix=".h5mu")
@@ -170,7 +201,7 @@ def _tell(args: argparse.Namespace, text: str, *written: Path | None) -> None:
         print("\n".join([text.rstrip(), "", *(f"Written: {path}" for path in written if path)]))
 
 
-RUNS = {"demo": _demo, "describe": _describe, "fit": _fit, "predict": _predict, "report": _report}
+RUNS = {"demo": _demo, "describe": _describe, "fit": _fit, "predict": _predict, "compare": _compare, "report": _report}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ import pytest
 import omicsbal as ob
 from omicsbal import cli, demo, files
 
-COMMANDS = ["demo", "describe", "fit", "predict", "report"]
+COMMANDS = ["demo", "describe", "fit", "predict", "compare", "report"]
 SHORT = ["--epochs", "2", "--folds", "2", "--quiet"]
 
 
@@ -66,7 +66,7 @@ def test_help_teaches(command, capsys):
         cli.main([*command, "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    examples = re.findall(r"^  (omicsbal (?:demo|describe|fit|predict|report).*)$", text, re.MULTILINE)
+    examples = re.findall(r"^  (omicsbal (?:demo|describe|fit|predict|compare|report).*)$", text, re.MULTILINE)
     assert examples
     for line in examples:  # what stands after a wide gap explains
         cli.build_parser().parse_args(shlex.split(re.split(r"\s{3,}", line)[0])[1:])
@@ -84,6 +84,19 @@ def test_installed_as_a_program(data):
     done = subprocess.run([sys.executable, "-m", "omicsbal.cli", "describe", "none.h5mu"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "none.h5mu" in done.stderr and done.stdout == ""
+
+
+def test_compare(data, capsys):
+    argv = ["compare", "data.h5mu", "--label", "cell_type", "--systems", "lr:pool,lr:rna,lr:protein", "--folds", "2"]
+    assert cli.main([*argv, "--out", "s.csv", "--figure", "s.png", "--checkpoint", "s.jsonl"]) == 0
+    told = capsys.readouterr().out
+    assert "macro_f1, 2 folds; gain: lr:pool against each" in told and "best single modality with hindsight" in told
+    assert len(pd.read_csv("s.csv")) == 6 and (data / "s.png").stat().st_size > 5000
+    assert (data / "s.jsonl").read_text().count("\n") == 7
+    assert cli.main([*argv, "--out", "s.csv"]) == 2 and "which exists" in capsys.readouterr().err
+    for wrong in (["--systems", "lr:atac"], ["--jobs", "0"], ["--systems", "lr:rna", "--figure", "t.png"], ["--folds", "1"]):
+        assert cli.main([*argv, *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 4
 
 
 def test_describe(data, capsys):

@@ -76,3 +76,24 @@ def _row(wide: pd.DataFrame, metric: str, system: str, against: str, sign: int, 
     both = wide[[against, system]].dropna() if system != against else wide.iloc[:0]
     gain, reach, p = corrected(sign * (both.iloc[:, 0] - both.iloc[:, -1]).to_numpy(), ratio)
     return row | {"gain": gain, "gain_low": gain - reach, "gain_high": gain + reach, "p": p}
+
+
+def summary_text(summary: pd.DataFrame, metrics: Sequence[str] = ("macro_f1", "log_loss")) -> str:
+    """The summary in lines: systems by rank, with mean, interval, and what the one compared gains on each."""
+    told = []
+    for metric in metrics:
+        part = summary[summary["metric"] == metric].sort_values("rank", kind="stable")
+        told += [
+            "",
+            f"{metric}, {int(part['n'].max())} folds; gain: {part['against'].iloc[0]} against each, corrected 95 % intervals",
+        ]
+        width = max(map(len, part["system"]))
+        for row in part.to_dict("records"):
+            line = f"  {row['system']:<{width}}  {row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            if not np.isnan(row["rank"]):
+                line += f"  rank {row['rank']:.1f}"
+            if not np.isnan(row["gain"]):
+                line += f"  gain {row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})"
+                line += "" if np.isnan(row["p_holm"]) else f", p {row['p_holm']:.3f} (Holm)"
+            told.append(line + (f"  {row['note']}" if row["note"] else ""))
+    return "\n".join(told[1:])

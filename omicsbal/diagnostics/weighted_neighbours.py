@@ -31,7 +31,7 @@ def neighbour_votes(
     with tempfile.TemporaryDirectory() as folder:
         blocks: dict[str, Any] = {f"m{i}": np.vstack([train[m], test[m]]) for i, m in enumerate(train)}
         np.savez(Path(folder) / "blocks.npz", **blocks)
-        command = [sys.executable, __file__, folder, str(random_state)]
+        command = [sys.executable, "-P", __file__, folder, str(random_state)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             message = f"Weighted neighbours ended with {done.returncode}: {done.stderr.strip()[-300:]}"
@@ -48,19 +48,19 @@ def neighbour_votes(
 
 def write_graph(folder: Path, random_state: int) -> None:
     """Edges of the weighted graph of the blocks in a folder; rows are normalised first, as muon asks."""
+    import muon
     import scanpy as sc
     from anndata import AnnData
     from mudata import MuData
-    from muon.pp import l2norm, neighbors  # noqa: TID251 (in a process of its own, with n_multineighbors below n)
 
     with np.load(folder / "blocks.npz") as blocks:
         mdata = MuData({name: AnnData(blocks[name]) for name in blocks.files})
     few = min(NEIGHBOURS, mdata.n_obs - 1)
     for adata in mdata.mod.values():
-        l2norm(adata)
+        muon.pp.l2norm(adata)
         sc.pp.neighbors(adata, n_neighbors=few, use_rep="X", random_state=random_state)
     more = {"n_multineighbors": min(200, mdata.n_obs - 1), "n_bandwidth_neighbors": few}
-    neighbors(mdata, n_neighbors=few, random_state=random_state, **more)
+    muon.pp.neighbors(mdata, n_neighbors=few, random_state=random_state, **more)  # noqa: TID251 (in a process of its own)
     rows, columns = mdata.obsp["distances"].nonzero()
     np.savez(folder / "edges.npz", rows=rows, columns=columns)
 
