@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from omicsbal.train.intervals import corrected
 
 ROOT = Path(__file__).resolve().parent.parent
 TOTAL = "mean over tasks"
@@ -32,19 +33,6 @@ def read(path: Path) -> pd.DataFrame:
     return pd.concat([frame.drop(single.index), *best], ignore_index=True)
 
 
-def corrected(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
-    """Mean paired difference, its 95 % half-width and p, by the corrected resampled t-test."""
-    d = ours - theirs
-    error = np.sqrt(d.var(ddof=1) * (1 / len(d) + RATIO))
-    if error == 0:
-        return float(d.mean()), 0.0, 1.0 if d.mean() == 0 else 0.0
-    return (
-        float(d.mean()),
-        float(stats.t.ppf(0.975, len(d) - 1) * error),
-        float(2 * stats.t.sf(abs(d.mean()) / error, len(d) - 1)),
-    )
-
-
 def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str], ours: str = "omicsbal") -> pd.DataFrame:
     """Differences ours minus rival per task (for log-loss: rival minus ours, so that positive is better)."""
     wide = frame.pivot_table(index=["data", "fold"], columns="system", values=metric)
@@ -52,7 +40,7 @@ def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str], ours: str = 
     for task, part in wide.groupby("data", sort=False):
         for rival in rivals:
             both = part[[ours, rival]].dropna()
-            mean, half, p = corrected(sign * both[ours].to_numpy(), sign * both[rival].to_numpy())
+            mean, half, p = corrected(sign * (both[ours] - both[rival]).to_numpy(), RATIO)
             rows.append({"data": task, "rival": rival, "folds": len(both), "difference": mean, "half": half, "p": p})
     return pd.DataFrame(rows)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from accuracy_report import TOTAL, corrected, paired
+from accuracy_report import RATIO, TOTAL, corrected, paired
 from scipy import stats
 
 FUSED, POOL, WEAK = "fused", "pool", "weak students"
@@ -84,7 +84,7 @@ def pooled(pairs: pd.DataFrame) -> tuple[float, float, float]:
 
 def half_width(values: pd.Series) -> float:
     """Half of the corrected 95 % interval of a mean over folds; NaN for one."""
-    return corrected(values.to_numpy(), 0)[1] if len(values) > 1 else float("nan")
+    return corrected(values.to_numpy(), RATIO)[1]
 
 
 def compare(frame: pd.DataFrame, metric: str, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:

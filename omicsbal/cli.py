@@ -166,7 +166,8 @@ def _compare(args: argparse.Namespace) -> None:
         matplotlib.use("Agg")  # no window on a cluster's node
         from omicsbal import pl
 
-        pl.compare(mdata, key_added="compared", return_fig=True).savefig(figure, dpi=150, bbox_inches="tight")
+        drawn: Any = pl.compare(mdata, key_added="compared", return_fig=True)
+        drawn.savefig(figure, dpi=150, bbox_inches="tight")
     _tell(args, summary_text(mdata.uns["compared"]["compare_summary"]), out, figure)
 
 

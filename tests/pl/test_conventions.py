@@ -13,6 +13,7 @@ import omicsbal as ob
 PANELS = {
     "modality_snr": 3,
     "cell_difficulty": 1,
+    "compare": 3,
     "history": 4,
     "information": 2,
     "contribution": 4,
@@ -90,6 +91,7 @@ CASES = {
 REFUSED = {
     ("cell_difficulty", "one modality"),
     ("cell_difficulty", "regression"),
+    ("compare", "regression"),
     ("confusion", "regression"),
     ("contribution", "regression"),
     ("feature_importance", "regression"),
