@@ -13,13 +13,16 @@ import pytest
 
 import omicsbal as ob
 from omicsbal import _report, cli
-from omicsbal._report import _advice, _make, _modalities, _performance, _samples
+from omicsbal._report import _advice, _damage, _features, _make, _modalities, _performance, _samples, _wasted
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, table, text
 from omicsbal._report._sections import SECTIONS, sections_of
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 NASTY = '<b>T & "co"'
+
+
+VERBS = ("contribution", "utilization", "information", "robustness", "modality_snr", "feature_importance", "cell_difficulty")
 
 
 class Page(HTMLParser):
@@ -167,7 +170,8 @@ def test_names_are_escaped(made):
 def test_what_was_missing_is_written_and_nothing_else(made):
     _, bare, mdata, _ = made
     new = set(mdata.uns["omicsbal"]) - set(bare.uns["omicsbal"])
-    assert {"contribution", "confusions", "information", "pid", "snr", "difficulty"} <= new
+    assert {"contribution", "confusions", "information", "pid", "snr", "difficulty", "utilization", "verdicts"} <= new
+    assert {"robustness", "feature_importance"} <= new
     assert set(mdata.uns) == set(bare.uns)  # the colours of the figures are gone again
     pd.testing.assert_frame_equal(mdata.obs[bare.obs.columns], bare.obs)
 
@@ -175,10 +179,10 @@ def test_what_was_missing_is_written_and_nothing_else(made):
 def test_without_computing_sections_say_which_call_makes_them(made, no_figures, tmp_path, monkeypatch):
     model, bare, _, _ = made
     mdata = bare.copy()
-    for verb in ("contribution", "information", "modality_snr", "cell_difficulty"):
+    for verb in VERBS:
         monkeypatch.setattr(f"omicsbal.tl.{verb}", lambda *_, **__: pytest.fail("computed"))
     said = Page(ob.report(model, mdata, tmp_path / "a.html", compute=False).read_text()).said
-    for verb in ("contribution", "information", "modality_snr", "cell_difficulty"):
+    for verb in VERBS:
         assert f"ob.tl.{verb}(" in said
     assert "No figure: not <drawn>" in said
     assert "asked to compute nothing" in said and "Contributions were not measured" in said
@@ -322,6 +326,45 @@ def test_verdicts_become_the_answer(facts):
     assert "protein tells nothing of the label" in _advice.steps(noise)[0].said
 
 
+def test_what_joint_training_brings_has_the_right_sign(facts):
+    row = {"measure": "information", "modality": "rna+protein", "n": 90, "rows": "out-of-fold", "note": ""}
+    gains = [row | {"kind": "competition", "value": -0.3, "low": -0.4, "high": -0.2}]
+    gains.append(row | {"kind": "fusion_value", "value": -0.1, "low": -0.2, "high": 0.1})
+    assert _wasted.together(put(facts, "utilization", gains)) == [
+        "All together tell more than the best modality alone: +0.30 (+0.20 to +0.40) nats.",
+        "It cannot be told whether fusing tells more than combining what was learnt apart: −0.10 (−0.20 to +0.10) nats.",
+    ]
+    gains[0] |= {"value": 0.3, "low": 0.2, "high": 0.4}
+    assert _wasted.together(put(facts, "utilization", gains))[0].startswith(
+        "The best modality alone tells more than all together"
+    )
+
+
+def test_losses_by_damage_are_called_certain_only_beyond_their_interval(facts):
+    row = {"modality": "rna", "pattern": "", "head": "pool", "measure": "macro_f1", "class": "", "n": 90, "rows": "out-of-fold"}
+    row |= {"note": ""}
+    steps = {1.0: (0.8, 0.7, 0.9), 0.5: (0.7, 0.6, 0.85), 0.1: (0.4, 0.3, 0.5)}
+    thinned = [row | {"kind": "thinned", "level": q, "value": v, "low": a, "high": b} for q, (v, a, b) in steps.items()]
+    removed = [row | {"kind": "removed", "level": 1 - q, "value": v, "low": a, "high": b} for q, (v, a, b) in steps.items()]
+    told = put(facts, "robustness", [*thinned, *removed])
+    assert _damage.depth(told) == ["rna: a loss is certain at 10% of its counts: 0.40 (0.30 to 0.50), from 0.80."]
+    assert _damage.without(told) == ["If rna were missing: macro-F1 0.40 (0.30 to 0.50), down from 0.80."]
+    flat = put(facts, "robustness", [r | {"value": 0.8, "low": 0.7, "high": 0.9} for r in [*thinned, *removed]])
+    assert "no certain loss down to 10%" in _damage.depth(flat)[0] and "no clear change from 0.80" in _damage.without(flat)[0]
+
+
+def test_features_are_listed_where_networks_agree(facts):
+    row = {"class": "A", "modality": "rna", "rank": 1, "importance": 0.2, "low": 0.1, "high": 0.3, "sd": 0.1, "n": 40, "note": ""}
+    row |= {"feature": "<CD3>", "stability": 1.0, "mean_class": 2.0, "mean_rest": 1.0}
+    rows = [row, row | {"feature": "MS4A1", "rank": 2, "mean_class": 0.5}]
+    rows += [row | {"feature": "loose", "stability": 0.2}, row | {"feature": "against", "importance": -0.5}]
+    told = put(facts, "feature_importance", rows)
+    assert _features.leading(told, "A", "rna") == ["<CD3>\N{NO-BREAK SPACE}↑", "MS4A1\N{NO-BREAK SPACE}↓"]
+    agree = {"class": "A", "modality": "rna", "spearman": 0.1}
+    assert "with care" in _features.agreement(put(told, "feature_stability", [agree]))[0]
+    assert "with care" not in _features.agreement(put(told, "feature_stability", [agree | {"spearman": 0.9}]))[0]
+
+
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
@@ -375,10 +418,12 @@ def test_numbers_have_a_page_too(tmp_path):
 
 
 def test_from_a_shell(made, no_figures, tmp_path, monkeypatch, capsys):
-    model, bare, _, _ = made
+    model, _, full, _ = made
     monkeypatch.chdir(tmp_path)
     model.save("model")
-    bare.copy().write_h5mu("fitted.h5mu")
+    mdata = full.copy()
+    mdata.uns["omicsbal"] = {k: v for k, v in mdata.uns["omicsbal"].items() if k not in ("contribution", "snr")}
+    mdata.write_h5mu("fitted.h5mu")
     command = ["report", "model", "fitted.h5mu", "page.html"]
     assert cli.main([*command, "--out", "diagnosed.h5mu", "--title", "Mine", "--quiet"]) == 0
     assert capsys.readouterr().out == ""

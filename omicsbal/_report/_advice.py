@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from omicsbal import _keys
-from omicsbal._report._diagnostics import BY_SLOT, params_of
+from omicsbal._report._diagnostics import params_of
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, join, text
 from omicsbal._report._modalities import needed, overall, snr_notes, who_matters
 from omicsbal._report._performance import OFF, POOL, against, best_single, by_class, failing, gain, predictable
 from omicsbal._report._samples import suspects, suspects_said
+from omicsbal._report._wasted import of_verdict, wasted
 from omicsbal._report._words import interval, named, number, percent, side, whole
 
 FEW = 20  # samples of a class below which its numbers are loose
@@ -27,29 +28,8 @@ class Step:
     section: str
 
 
-def wasted(facts: Facts) -> list[str]:
-    """Verdicts on modalities, or why there are none."""
-    found = facts.table("verdicts")
-    if found.empty:
-        call = BY_SLOT["utilization"].call if "utilization" in BY_SLOT else "ob.tl.utilization(model, mdata)"
-        return [f"Not examined. `{call}` tells."]
-    said = []
-    poor = found[found["verdict"] == "under-used"]
-    if len(poor):
-        said.append(f"{named(poor['modality'])} {'is' if len(poor) == 1 else 'are'} under-used by this model.")
-    else:
-        said.append("No modality is found to be under-used by this model.")
-    return [*said, *found["sentence"]]
-
-
-def verdicts(facts: Facts, verdict: str) -> list[str]:
-    """Modalities of a verdict."""
-    found = facts.table("verdicts")
-    return [] if found.empty else found.loc[found["verdict"] == verdict, "modality"].tolist()
-
-
 def _underused(facts: Facts) -> Iterator[Step]:
-    poor, now = verdicts(facts, "under-used"), str(params_of(facts.entries).get("strategy", ""))
+    poor, now = of_verdict(facts, "under-used"), str(params_of(facts.entries).get("strategy", ""))
     others = [f"`{s}`" for s in ("uniform", "udi", "mbsd", "mutual") if s != now]
     if poor:
         yield Step(f"Train again with another strategy, and see whether {named(poor)} is then used: {named(others)}.", "wasted")
@@ -57,7 +37,7 @@ def _underused(facts: Facts) -> Iterator[Step]:
 
 def _useless(facts: Facts) -> Iterator[Step]:
     """Modalities without use: those with a verdict, else those that add nothing that can be seen."""
-    noise = verdicts(facts, "uninformative")
+    noise = of_verdict(facts, "uninformative")
     shallow = {r["modality"]: r for r in _split(facts) if r["low"] <= 0}
     for m in noise:
         deeper = " It has no reproducible signal at this depth: sequence deeper, or" if m in shallow else ""
@@ -80,7 +60,7 @@ def _split(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _deeper(facts: Facts) -> Iterator[Step]:
-    quiet = verdicts(facts, "uninformative")
+    quiet = of_verdict(facts, "uninformative")
     for r in _split(facts):
         if r["modality"] in quiet or r["high"] >= 1:
             continue

@@ -26,10 +26,9 @@ class Asked:
     random_state: int
     progress: bool
 
-    @property
-    def of_model(self) -> dict[str, Any]:
-        """Options of the verbs that take the model."""
-        return {k: getattr(self, k) for k in ("group_key", "device", "key_added", "random_state")}
+    def options(self, *names: str) -> dict[str, Any]:
+        """Options of a verb by name."""
+        return {k: getattr(self, k) for k in names}
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,37 @@ def _modality_snr(asked: Asked) -> None:
         "layer": {m: s.layer for m, s in read.items() if s.layer} or None,
         "recipe": {m: s.recipe for m, s in read.items()},
     }
-    tl.modality_snr(asked.mdata, **options, **{k: getattr(asked, k) for k in ("key_added", "random_state", "progress")})
+    tl.modality_snr(asked.mdata, **options, **asked.options("key_added", "random_state", "progress"))
 
 
-def _with_model(verb: str, **more: Any) -> Callable[[Asked], Any]:
-    """Runs a verb of `omicsbal.tl` that takes the model."""
+def _with_model(verb: str, *more: str) -> Callable[[Asked], Any]:
+    """Runs a verb of `omicsbal.tl` that takes the model; `more` are options that not every verb has."""
 
     def run(asked: Asked) -> Any:
         from omicsbal import tl
 
-        return getattr(tl, verb)(asked.model, asked.mdata, **asked.of_model, **more)
+        return getattr(tl, verb)(asked.model, asked.mdata, **asked.options("device", "key_added", "random_state", *more))
 
     return run
 
 
 _REFIT = "ob.tl.fit(mdata, label_key=..., strategy='mutual')"
+_ALL = ("group_key", "progress")
 DIAGNOSTICS = (
-    Diagnostic(_keys.CONTRIBUTION, "ob.tl.contribution(model, mdata)", _with_model("contribution")),
-    Diagnostic(_keys.INFORMATION, "ob.tl.information(model, mdata)", _with_model("information"), classes_only=True),
+    Diagnostic(_keys.CONTRIBUTION, "ob.tl.contribution(model, mdata)", _with_model("contribution", "group_key")),
+    Diagnostic(_keys.UTILIZATION, "ob.tl.utilization(model, mdata)", _with_model("utilization", *_ALL)),
+    Diagnostic(_keys.INFORMATION, "ob.tl.information(model, mdata)", _with_model("information", "group_key"), classes_only=True),
+    Diagnostic(_keys.ROBUSTNESS, "ob.tl.robustness(model, mdata)", _with_model("robustness", *_ALL)),
     Diagnostic(_keys.SNR, "ob.tl.modality_snr(mdata, label_key=...)", _modality_snr),
-    Diagnostic(_keys.DIFFICULTY, "ob.tl.cell_difficulty(model, mdata)", _with_model("cell_difficulty"), classes_only=True),
+    Diagnostic(
+        _keys.DIFFICULTY, "ob.tl.cell_difficulty(model, mdata)", _with_model("cell_difficulty", "group_key"), classes_only=True
+    ),
+    Diagnostic(
+        _keys.IMPORTANCE,
+        "ob.tl.feature_importance(model, mdata)",
+        _with_model("feature_importance", "progress"),
+        classes_only=True,
+    ),
     Diagnostic(_keys.KD_GATE, _REFIT, None),
 )
 BY_SLOT = {d.slot: d for d in DIAGNOSTICS}

@@ -95,19 +95,17 @@ def resolved(facts: Facts, most: int = 3) -> list[str]:
 
 
 def shares_table(facts: Facts) -> pd.DataFrame:
-    """A row a modality: share, alone, on top; in every measure."""
-    found = facts.table(_keys.CONTRIBUTION)
-    rows = []
-    for m in overall(facts, "shapley")["modality"]:
-        row = {"modality": m}
-        for measure in dict.fromkeys(found["measure"]):
-            for kind, words in KINDS.items():
-                mine = overall(facts, kind, measure)
-                mine = mine[mine["modality"] == m] if len(mine) else mine
-                if len(mine):
-                    name = "nats" if measure == "information" else unit(measure)
-                    row[f"{words}, {name}"] = ranged(mine.iloc[0])
-        rows.append(row)
+    """A row a modality and measure: share, alone, on top."""
+    found, rows = facts.table(_keys.CONTRIBUTION), []
+    modalities = overall(facts, "shapley")["modality"].tolist()
+    for measure in dict.fromkeys(found.loc[found["class"] == "", "measure"]):
+        each = {words: overall(facts, kind, measure) for kind, words in KINDS.items()}
+        for m in modalities:
+            row = {"modality": m, "in": "nats" if measure == "information" else unit(measure)}
+            for words, part in each.items():
+                mine = part[part["modality"] == m]
+                row[words] = ranged(mine.iloc[0]) if len(mine) else "–"
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

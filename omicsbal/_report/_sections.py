@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omicsbal import _keys
-from omicsbal._report import _data, _modalities, _performance, _samples, _terms
+from omicsbal._report import _damage, _data, _features, _modalities, _performance, _samples, _terms, _wasted
 from omicsbal._report._diagnostics import BY_SLOT
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, join, paragraph
@@ -35,9 +35,12 @@ SECTIONS = (
     Section("scores", "How well it is predicted", _performance.scores),
     Section("classes", "Class by class", _performance.classes, classes_only=True),
     Section("contribution", "Who contributes", _modalities.contribution, _keys.CONTRIBUTION),
+    Section("wasted", "Is a modality wasted?", _wasted.utilization, _keys.UTILIZATION),
     Section("information", "What is unique, shared, or told only together", _modalities.information, _keys.INFORMATION),
+    Section("robustness", "If a modality were worse, or missing", _damage.robustness, _keys.ROBUSTNESS),
     Section("snr", "Signal and noise", _modalities.snr, _keys.SNR),
     Section("kd_gate", "Who may teach whom", _modalities.kd_gate, _keys.KD_GATE),
+    Section("features", "Genes, peaks and proteins behind each class", _features.features, _keys.IMPORTANCE),
     Section("difficulty", "Hard samples and doubtful labels", _samples.difficulty, _keys.DIFFICULTY),
     Section("calibration", "Can probabilities be believed?", _performance.calibration),
     Section("made", "How this was made", _data.made),
