@@ -46,7 +46,9 @@ def test_killed_in_the_middle_and_called_again(tmp_path):
 @pytest.mark.slow
 def test_two_dask_workers_one_of_them_killed(tmp_path):
     pytest.importorskip("dask.distributed")
-    done = subprocess.run([sys.executable, HERE / "dask_compare.py", tmp_path], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, HERE / "dask_compare.py", tmp_path], check=False, capture_output=True, text=True, timeout=400
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["rows"] == [[fold, system, ""] for fold in range(6) for system in ("lr:concat", "slow")]
