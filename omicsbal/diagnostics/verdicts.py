@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from omicsbal.diagnostics.answers import joined
-from omicsbal.diagnostics.utilization import NOTHING, Number, Utilized
+from omicsbal.diagnostics.utilization import NOTHING, SURE, Number, Utilized
 
 UNINFORMATIVE, UNDER_USED, DOMINANT, FAIR = "uninformative", "under-used", "dominant", "fair"
 VERDICTS = (UNINFORMATIVE, UNDER_USED, DOMINANT, FAIR)  # the first that holds
 KEPT = 0.9  # of what an encoder trained alone knows; below it something was lost
 HEARD = 0.9  # of what the encoder knows; below it the fused head does not listen
 MOST = 2 / 3  # of the Shapley values; above it one modality has nearly all
-SURE = 0.9  # share of draws that an alarm takes
 SHOWN = ("ceiling", "alone_probe", "learned", "solo", "need", "retention", "share")  # with their intervals in the table
 ENDS = ("ceiling", "learned", "retention", "share")
 
@@ -76,7 +75,7 @@ def decide(shares: np.ndarray, informative: np.ndarray) -> list[str]:
     shares
         In the order of `VERDICTS`.
     informative
-        (M,) bool: the ceiling is above 0.02 nats, and above 0 in 99.5 % of the draws.
+        (M,) bool: the ceiling is above 0.02 nats in 90 % of the draws.
 
     Examples
     --------
@@ -138,21 +137,26 @@ def _sentence(used: Utilized, m: str, verdict: str, certainty: float, shares: Ma
     sure = "; how sure cannot be said of a single group" if np.isnan(certainty) else f"; {_whole(certainty)} sure"
     first = f"{m}: {verdict}. Alone it tells {nats('ceiling')}"
     if verdict == UNINFORMATIVE:
-        return f"{first}, not above nothing for sure{sure}. There is nothing to boost."
-    kept = f"its encoder in the joint model {nats('learned')} (retention {percent('retention')})"
+        end = "More cells would tell whether it has something." if certainty < 0.5 else "There is nothing to boost."
+        return f"{first}, not above nothing for sure{sure}. {end}"
+    alone = used.numbers_in_nats["alone_probe", m][0]
+    kept = f"a probe finds {alone:.2f} nats in an encoder trained alone and {nats('learned')} in that of the joint model"
+    kept += f" (retention {percent('retention')})"
     if verdict == UNDER_USED:
-        known, alone = used.numbers_in_nats["learned", m][0], used.numbers_in_nats["alone_probe", m][0]
+        known = used.numbers_in_nats["learned", m][0]
         lost = alone - known > NOTHING and known < KEPT * alone
         more = "" if lost else f", of which the fused head alone with it says {nats('solo')}"
-        return f"{first}, {kept}{more}{sure}. {advice}"
+        return f"{first}; {kept}{more}{sure}. {advice}"
     if verdict == DOMINANT:
         return f"{first} and holds {percent('share')} (Shapley) of what the fused head says from {joined(used.told.game)}{sure}."
     weak = used.numbers_in_nats["ceiling", m][0] < 0.25 * max(used.numbers_in_nats["ceiling", o][0] for o in used.names)
     end = "It is weak but used: nothing to balance." if weak else "Nothing to balance."
+    if certainty < SURE:
+        end = "That may change with more cells."
     for other in (UNDER_USED, DOMINANT):
         if shares[other] >= 0.5:
             end = f"Perhaps {other}: {_whole(shares[other])} of the draws say so; more cells would tell."
-    return f"{first}, {kept}{sure}. {end}"
+    return f"{first}; {kept}{sure}. {end}"
 
 
 def _whole(share: float) -> str:

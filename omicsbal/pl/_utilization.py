@@ -89,6 +89,8 @@ def utilization(
     looks = modality_looks(verdicts["modality"])
     width = 9.4 + text_width(shorten(order, 16), 8.5)
     axes = panels(ax, 2, figsize=(width, 0.75 * len(order) + 2.1), columns=2, width_ratios=(1.5, 1))
+    if ax is None:
+        axes[0].figure.get_layout_engine().set(w_pad=0.12)  # inches: room between the verdicts and the second panel
     _dumbbells(axes[0], nats, verdicts.set_index("modality"), {m: looks[m] for m in order})
     total = table[(table["kind"] == "total") & (table["measure"] == "information")]["value"]
     if len(total) and np.isfinite(total.iloc[0]):

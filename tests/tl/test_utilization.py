@@ -13,7 +13,7 @@ from omicsbal.balance import Strategy, scale_update
 
 COLUMNS = ["kind", "measure", "modality", "value", "low", "high", "n", "rows", "note"]
 OPTIONS = {
-    "config": ob.FitConfig(max_epochs=20, n_members=0),
+    "config": ob.FitConfig(max_epochs=15, evaluations=5, n_members=0),
     "net": ob.NetConfig(width=16, depth=1, latent=4),
     "n_folds": 3,
     "device": "cpu",
@@ -101,7 +101,7 @@ def test_rows_notes_and_speeds(learnt):
     solo = table[table["kind"] == "solo"]
     assert solo["note"].str.startswith("The fused head was not trained with modalities hidden").all()
     speeds = table[(table["kind"] == "speed") & (table["modality"] == "rna")].set_index("measure")["value"]
-    assert 1 <= speeds["epoch"] <= 20 and speeds["share"] == speeds["epoch"] / 20
+    assert 3 <= speeds["epoch"] <= 15 and speeds["share"] == speeds["epoch"] / 15
 
 
 def test_noise_is_uninformative_and_nobody_is_told_to_boost_it(learnt):
