@@ -138,7 +138,7 @@ def make_parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     add(
         "--systems",
         **split,
-        help="omicsbal, omicsbal:<strategy>, lr:<modality>, lr:concat, ... (default: omicsbal and all others)",
+        help="omicsbal, omicsbal:<strategy>, lr:<modality>, lr:concat, ... (default: omicsbal and the baselines)",
     )
     add("--against", metavar="SYSTEM", help="the one that the others are set against (default omicsbal)")
     add("--folds", type=int, default=5, metavar="K", help="outer folds (default 5)")

@@ -38,10 +38,20 @@ def neighbour_votes(
             raise RuntimeError(message)
         with np.load(Path(folder) / "edges.npz") as edges:
             rows, columns = edges["rows"], edges["columns"]
+    return votes_of(rows, columns, y, sum(len(x) for x in list(test.values())[:1]), n_classes)
+
+
+def votes_of(rows: np.ndarray, columns: np.ndarray, y: np.ndarray, n_test: int, n_classes: int) -> np.ndarray:
+    """Shares (n_test, c) of the classes among the neighbours that are training rows; edges count training rows first.
+
+    Examples
+    --------
+    >>> votes_of(np.array([2, 2, 0]), np.array([0, 1, 2]), np.array([0, 1]), 2, 2).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
     n_train = len(y)
     kept = (rows >= n_train) & (columns < n_train)
-    shares = np.bincount(y, minlength=n_classes) / n_train
-    votes = np.tile(shares, (sum(map(len, list(test.values())[:1])), 1))
+    votes = np.tile(np.bincount(y, minlength=n_classes) / n_train, (n_test, 1))
     np.add.at(votes, (rows[kept] - n_train, y[columns[kept]]), 1.0)
     return votes / votes.sum(1, keepdims=True)
 

@@ -60,11 +60,13 @@ def compare(
     label_key
         Column with the label, of classes.
     systems
-        Names, dictionaries of systems of your own, or a list of both; None: "omicsbal" and all baselines.
+        Names, dictionaries of systems of your own, or a list of both; None: "omicsbal" and all baselines but
+        the slow "knn:wnn".
         "omicsbal" is `omicsbal.tl.fit` as it comes, "omicsbal:<strategy>" with that strategy; their prediction is the pool.
         "lr:<modality>", "lr:concat" (all features), "lr:late" (mean probability of modalities), "lr:stack" (logistic
         regression on held-out log-probabilities), "lr:pool" (log-linear pool of modalities and concat), all tuned;
-        "rf:concat", "gb:concat" (random forest, gradient boosting); "knn:wnn" (neighbours on muon's weighted graph).
+        "rf:concat", "gb:concat" (random forest, gradient boosting); "knn:wnn" (neighbours on muon's weighted graph;
+        tens of seconds a fold, as muon compiles its search anew in each process).
         Of your own: ``{"narrow": {"net": NetConfig(width=32), "head": "fused"}}``, arguments of the fit and the head that
         predicts; ``{"svm": SVC(probability=True)}``, any scikit-learn classifier, on all features.
     against
@@ -150,7 +152,7 @@ def compare(
     donors = None if group_key is None else pd.factorize(find_groups(mdata, group_key)[design.training])[0].astype(str)
     whole = read_tables(mdata, names, read["layer"], read["use_rep"])
     tables = {m: table.cut(np.flatnonzero(design.training)) for m, table in whole.items()}
-    chosen = parse_systems(systems, names, complete=all(len(t.rows) == len(design.folds) for t in tables.values()))
+    chosen = parse_systems(systems, names)
     against = (OURS if OURS in [s.name for s in chosen] else chosen[0].name) if against is None else against
     check_choice("against", against, [s.name for s in chosen])
     outer = [design.folds] + [

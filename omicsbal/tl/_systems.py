@@ -15,6 +15,7 @@ from omicsbal.diagnostics.baselines import baselines_of
 
 OURS = "omicsbal"
 SETTINGS = ("strategy", "encoder", "recipe", "net", "config", "experts", "modalities", "n_folds", "rare", "head")
+SLOW = ("knn:wnn",)  # muon compiles its search anew in each process: tens of seconds a fold, whatever the data
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object without a repr of its own: another one in each run
 
 
@@ -33,8 +34,8 @@ class System:
         return self.settings is not None
 
 
-def parse_systems(systems: Any, modalities: list[str], *, complete: bool) -> list[System]:
-    """The systems asked for, in order; None: the default fit and every baseline that can speak of these data.
+def parse_systems(systems: Any, modalities: list[str]) -> list[System]:
+    """The systems asked for, in order; None: `default_names`.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def parse_systems(systems: Any, modalities: list[str], *, complete: bool) -> lis
         An unknown name, strategy or setting; two systems of one name; none; something that is no classifier with probabilities.
     """
     if systems is None:
-        systems = default_names(modalities, complete=complete)
+        systems = default_names(modalities)
     given = [systems] if isinstance(systems, str | Mapping) or not isinstance(systems, Iterable) else list(systems)
     parsed: list[System] = []
     for one in given:
@@ -58,12 +59,11 @@ def parse_systems(systems: Any, modalities: list[str], *, complete: bool) -> lis
     return parsed
 
 
-def default_names(modalities: Sequence[str], *, complete: bool) -> list[str]:
-    """The default fit, then the baselines; with one modality, those that would repeat it are left out."""
-    names = list(baselines_of(modalities))
+def default_names(modalities: Sequence[str]) -> list[str]:
+    """The default fit, then the baselines but for the slow one; with one modality, also without those that would repeat it."""
     if len(modalities) < 2:
-        names = [f"lr:{modalities[0]}", "rf:concat", "gb:concat"]
-    return [OURS, *(n for n in names if complete or n != "knn:wnn")]
+        return [OURS, f"lr:{modalities[0]}", "rf:concat", "gb:concat"]
+    return [OURS, *(name for name in baselines_of(modalities) if name not in SLOW)]
 
 
 def _parse(name: str, what: Any, modalities: list[str]) -> System:

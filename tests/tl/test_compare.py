@@ -132,7 +132,6 @@ def test_absent_modalities_and_unlabelled_rows(simulated):
     table = compare(mdata, systems)
     assert table["error"].eq("").all() and table["log_loss"].notna().all()
     assert table.drop_duplicates("fold")["n_test"].sum() == 100
-    assert "knn:wnn" not in default_names(["rna", "protein"], complete=False)
 
 
 def test_going_on_from_a_file(duo, tmp_path, pieces):
@@ -232,17 +231,15 @@ def test_ours_is_the_fit_itself(duo, pieces):
     np.testing.assert_allclose(result["proba"], test.obsm["omicsbal_proba_cell_type"].to_numpy(), atol=1e-6)
 
 
+def test_the_default_systems():
+    pair = ["omicsbal", "lr:rna", "lr:atac", "lr:concat", "lr:late", "lr:stack", "lr:pool", "rf:concat", "gb:concat"]
+    assert default_names(["rna", "atac"]) == pair == [s.name for s in parse_systems(None, ["rna", "atac"])]
+    assert default_names(["rna"]) == ["omicsbal", "lr:rna", "rf:concat", "gb:concat"]
+
+
 def test_digests_tell_settings_apart():
     given = [{"x": {"strategy": OgmGe(alpha=alpha)}} for alpha in (0.1, 0.2, 0.1)]
-    one, two, same = (parse_systems(systems, ["rna"], complete=True)[0].digest for systems in given)
+    one, two, same = (parse_systems(systems, ["rna"])[0].digest for systems in given)
     assert one == same != two
-    wide, narrow = (parse_systems({"x": {"net": ob.NetConfig(width=w)}}, ["rna"], complete=True)[0].digest for w in (8, 16))
+    wide, narrow = (parse_systems({"x": {"net": ob.NetConfig(width=w)}}, ["rna"])[0].digest for w in (8, 16))
     assert wide != narrow
-
-
-@pytest.mark.slow
-def test_weighted_neighbours_on_few_cells(simulated):
-    """60 cells, fewer than the 200 neighbours that muon looks for, which ends the interpreter where it is not guarded against."""
-    mdata = simulated(n_obs=60, n_truth=100, n_classes=2, modalities=["rna", "protein"], random_state=0)
-    table = compare(mdata, ["knn:wnn"], folds=2)
-    assert table["error"].eq("").all() and table["macro_f1"].mean() > 0.5
