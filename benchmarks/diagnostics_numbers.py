@@ -37,7 +37,8 @@ def truth_of(mdata) -> dict[tuple[str, str], float]:
         rest = subset_name(o for o in names if o != m)
         found["shapley", m], found["need", m] = float(phi), float(value[subset_name(names)] - value[rest])
     for row in truth["pid"].to_dict("records"):
-        found |= {(part, f"{row['source_1']}|{row['source_2']}"): float(row[part]) for part in PARTS}
+        pair = f"{row['source_1']}|{row['source_2']}"
+        found |= {(part, pair): float(row[part]) for part in PARTS} | {("synergy_kmeans", pair): float(row["synergistic"])}
     return found
 
 

@@ -64,7 +64,9 @@ def truth_part(frame: pd.DataFrame) -> list[str]:
     return [
         f"{frame.groupby(['world', 'n', 'seed']).ngroups} data sets of {frame['world'].nunique()} worlds. Bias and root mean "
         "squared error in nats; coverage: share of 95 % intervals that hold the truth, ± 1.96 standard errors over data sets; "
-        "above: share of intervals that lie above the truth, and so claim what is not there.",
+        "above: share of intervals that lie above the truth, and so claim what is not there."
+        + " The truth is what the data hold: a model that has not learnt all of it is right to say less."
+        * ("strategy" in keys),
         lines_of(["quantity", *keys, "numbers", "bias", "RMSE", "coverage", "above"], rows),
         "By world, all quantities:",
         lines_of(["world", "bias", "coverage"], worlds),
@@ -166,6 +168,9 @@ def figure(frames: dict[str, pd.DataFrame], path: Path) -> None:
             axes[-1].plot(mine.index, mine, style, marker="o", markersize=4, color=COLORS[source], label=f"{quantity}, {source}")
     axes[-1].axhline(0.95, color="#777777", linewidth=0.9)
     axes[-1].set(xscale="log", ylim=(0, 1.02), xlabel="cells")
+    sizes = sorted({int(n) for frame in frames.values() for n in frame["n"]})
+    axes[-1].set_xticks(sizes, [f"{n:,}" for n in sizes], fontsize="small")
+    axes[-1].minorticks_off()
     axes[-1].set_title("coverage of 95% intervals", loc="left", fontsize="medium")
     axes[-1].legend(frameon=False, fontsize="x-small", loc="lower left")
     for ax in axes:

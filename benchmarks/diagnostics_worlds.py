@@ -48,7 +48,7 @@ KINDS = {
     ),
     "redundant": Kind({"shared": 1.0, "error": 0.15}, EVERY),
     "dominant": Kind(
-        {"shared": 1.0, "error": {"rna": 0.03, "atac": 0.7, "protein": 0.7}},
+        {"shared": 1.0, "error": {"rna": 0.03, "atac": 0.55, "protein": 0.55}},
         {"rna": (DOMINANT,), "atac": (FAIR,), "protein": (FAIR,)},
     ),
 }
