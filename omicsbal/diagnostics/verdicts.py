@@ -92,9 +92,9 @@ def decide(shares: np.ndarray, informative: np.ndarray) -> list[str]:
 
 
 def verdict_rows(used: Utilized, *, advice: str) -> list[dict[str, Any]]:
-    """A row a modality: verdict, certainty (share of draws that give it; NaN without draws), sentence, and its numbers."""
+    """A row a modality: verdict (empty: cannot be measured), certainty (share of draws; NaN: no draws), sentence, numbers."""
     if used.refusal():
-        said = {"verdict": "unmeasured", "certainty": np.nan}
+        said = {"verdict": "", "certainty": np.nan}
         return [_filled(m, said | {"sentence": f"{m}: unmeasured. {used.refusal()}"}, used, {}) for m in used.names]
     numbers = used.numbers_in_nats
     seen = {k: np.stack([numbers[k, m][1] for m in used.names], axis=1) for k in Numbers.__annotations__}

@@ -89,8 +89,6 @@ def utilization(
     looks = modality_looks(verdicts["modality"])
     width = 9.4 + text_width(shorten(order, 16), 8.5)
     axes = panels(ax, 2, figsize=(width, 0.75 * len(order) + 2.1), columns=2, width_ratios=(1.5, 1))
-    if ax is None:
-        axes[0].figure.get_layout_engine().set(w_pad=0.12)  # inches: room between the verdicts and the second panel
     _dumbbells(axes[0], nats, verdicts.set_index("modality"), {m: looks[m] for m in order})
     total = table[(table["kind"] == "total") & (table["measure"] == "information")]["value"]
     if len(total) and np.isfinite(total.iloc[0]):
@@ -129,13 +127,15 @@ def _dumbbells(ax: "Axes", nats: pd.DataFrame, verdicts: pd.DataFrame, looks: di
         for kind, place in zip(kinds, places, strict=True):
             row = mine.loc[kind]
             ax.plot([row["low"], row["high"]], [place] * 2, color=look.color, linewidth=1.1, solid_capstyle="butt", zorder=3)
-            style = {"markerfacecolor": "white"} if kind == "solo" else {"fillstyle": FILL[kind], "markerfacecoloralt": "white"}
+            style: dict[str, Any] = (
+                {"markerfacecolor": "white"} if kind == "solo" else {"fillstyle": FILL[kind], "markerfacecoloralt": "white"}
+            )
             ax.plot([row["value"]], [place], color=look.color, marker="o", markersize=8, zorder=4, label=f"_{m}:{kind}", **style)
         said = verdicts.loc[m]
         sure = "" if np.isnan(said["certainty"]) else f"\n{_sure(said['certainty'])}"
         color = ALARM if said["verdict"] in ALARMS else INK
-        place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
-        ax.text(1.02, y, f"{said['verdict']}{sure}", color=color, **place)
+        at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
+        ax.text(1.02, y, f"{said['verdict']}{sure}", color=color, **at)
     dress(ax, grid="x")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     ax.set_ylim(len(looks) - 0.45, -0.55)
@@ -169,8 +169,8 @@ def _curves(ax: "Axes", history: Any, table: pd.DataFrame, looks: dict[str, Look
     rows = pd.DataFrame() if history is None else history
     if "stage" in rows:
         rows = rows[rows["stage"].astype(str) == str(rows["stage"].iloc[-1])]
-    heads = {c: c.replace("/", ":", 1).split(":", 1) for c in map(str, rows.columns) if c.startswith("oof_")}
-    heads = {c: (kind, head) for c, (kind, head) in heads.items() if head in looks and kind != "oof_log_loss"}
+    parts = {c: c.replace("/", ":", 1).partition(":") for c in map(str, rows.columns) if c.startswith("oof_")}
+    heads = {c: (kind, head) for c, (kind, _, head) in parts.items() if head in looks and kind != "oof_log_loss"}
     speeds = table[(table["kind"] == "speed") & (table["measure"] == "epoch")].set_index("modality")["value"]
     dress(ax)
     for column, (_, head) in heads.items():

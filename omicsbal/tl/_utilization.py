@@ -84,9 +84,10 @@ def utilization(
     modality; ``fusion_value``, v(all) - the calibrated prior-corrected product of the ceilings, what fusing gains over
     combining what was learnt apart.
 
-    Written: this table to ``uns["omicsbal"]["utilization"]``; to ``uns["omicsbal"]["verdicts"]`` a row a modality: ``verdict``
-    ("dominant", "fair", "under-used", "uninformative"; the rule is in `omicsbal.diagnostics.verdicts.rule`), ``certainty``, share
-    of bootstrap draws that give it, ``sentence`` with the numbers that led to it, and these numbers.
+    Written: this table to ``uns["omicsbal"]["utilization"]``; to ``uns["omicsbal"]["verdicts"]`` a row a modality: ``verdict``,
+    "dominant", "fair", "under-used", "uninformative" (the rule is in `omicsbal.diagnostics.verdicts.rule`), empty where nothing
+    can be measured; ``certainty``, share of bootstrap draws that give it; ``sentence`` with the numbers that led to it; these
+    numbers.
 
     Raises
     ------

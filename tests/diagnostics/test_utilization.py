@@ -151,7 +151,7 @@ def test_what_cannot_be_measured_is_said():
     few = all_of(0.9, 0.8, n=20)
     (row,) = utilization_rows(few)
     assert np.isnan(row["value"]) and row["note"] == "Fewer than 30 rows have every modality."
-    assert [r["verdict"] for r in verdict_rows(few, advice="")] == ["unmeasured", "unmeasured"]
+    assert [r["verdict"] for r in verdict_rows(few, advice="")] == ["", ""]
 
 
 def test_the_product_of_independent_witnesses_is_the_posterior():
