@@ -96,8 +96,9 @@ def test_the_draws_are_the_same_for_all_so_that_ratios_are_surer_than_their_part
         ({"ceiling": [0.5, 0.1], "alone_probe": [0.5, 0.1], "learned": [0.5, 0.085]}, False, ["fair", "fair"]),  # 0.015 nats
         ({"solo": [0.5, 0.1]}, False, ["fair", "fair"]),  # a head that never saw a mask is not asked
         ({"solo": [0.5, 0.1]}, True, ["fair", "under-used"]),
-        ({"share": [0.7, 0.3]}, False, ["dominant", "fair"]),
-        ({"share": [0.7, 0.3], "learned": [0.5, 0.2]}, False, ["dominant", "under-used"]),
+        ({"share": [0.7, 0.3]}, False, ["fair", "fair"]),
+        ({"share": [0.8, 0.2]}, False, ["dominant", "fair"]),
+        ({"share": [0.8, 0.2], "learned": [0.5, 0.2]}, False, ["dominant", "under-used"]),
     ],
 )
 def test_the_rule(numbers, masked, expected):
