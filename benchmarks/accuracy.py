@@ -1,11 +1,13 @@
 """Accuracy of omicsbal and of what a user would pick instead, under the project's protocol (../shared/measure).
 
     python benchmarks/accuracy.py run [--tasks ...] [--systems ...] [--out FILE] [--threads 1]
+    python benchmarks/accuracy.py peers [--tasks ...] [--systems ...] [--folds 0 1 ...]
     python benchmarks/accuracy.py report
 
 `run` appends one JSON line per (task, fold, system) and skips those that are there, so it may be killed and started again.
-`report` writes the tables and the figure in benchmarks/results/ and the marked part of README.md. The protocol is read from
-$OMICSBAL_MEASURE, else from ../shared/measure beside the checkout.
+`peers` does the same for matilda-sc and scvi-tools, and for omicsbal beside them, each in its own process and environment, with
+time and memory (accuracy_peers.py). `report` writes the tables and the figure in benchmarks/results/ and the marked part of
+README.md. The protocol is read from $OMICSBAL_MEASURE, else from ../shared/measure beside the checkout.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from accuracy_peers import RUNNERS
+from accuracy_peers import run as run_peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,13 +102,17 @@ def run(tasks: list[str], systems: list[str], out: Path, threads: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "report"])
+    parser.add_argument("action", choices=["run", "peers", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
-    parser.add_argument("--systems", nargs="*", default=SYSTEMS)
+    parser.add_argument("--systems", nargs="*", default=[], help=f"of run: {' '.join(SYSTEMS)}; of peers: {' '.join(RUNNERS)}")
+    parser.add_argument("--folds", nargs="*", type=int, default=list(range(10)), help="of peers alone")
     parser.add_argument("--out", type=Path, default=RESULTS / "accuracy.jsonl")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    actions: dict[str, Callable[[], None]] = {"run": lambda: run(args.tasks, args.systems, args.out, args.threads)}
+    actions: dict[str, Callable[[], None]] = {"run": lambda: run(args.tasks, args.systems or SYSTEMS, args.out, args.threads)}
+    actions["peers"] = lambda: run_peers(
+        protocol()[0], args.tasks, args.systems or list(RUNNERS), args.out.with_name("peers.jsonl"), args.folds
+    )
     if args.action == "report":
         from accuracy_report import report
 
