@@ -65,10 +65,11 @@ def compare(
         "omicsbal" is `omicsbal.tl.fit` as it comes, "omicsbal:<strategy>" with that strategy; their prediction is the pool.
         "lr:<modality>", "lr:concat" (all features), "lr:late" (mean probability of modalities), "lr:stack" (logistic
         regression on held-out log-probabilities), "lr:pool" (log-linear pool of modalities and concat), all tuned;
-        "rf:concat", "gb:concat" (random forest, gradient boosting); "knn:wnn" (neighbours on muon's weighted graph;
-        tens of seconds a fold, as muon compiles its search anew in each process).
+        "rf:concat", "gb:concat" (random forest, gradient boosting); "knn:wnn" (neighbours on muon's weighted graph; about a
+        minute a fold, as muon compiles its search anew in each process).
         Of your own: ``{"narrow": {"net": NetConfig(width=32), "head": "fused"}}``, arguments of the fit and the head that
-        predicts; ``{"svm": SVC(probability=True)}``, any scikit-learn classifier, on all features.
+        predicts; ``{"svm": SVC(probability=True)}``, any scikit-learn classifier. These, trees and neighbours get the
+        50 leading components of each modality, which serve them better than all.
     against
         The system that the others are set against; None: "omicsbal" if it is there, else the first.
     folds, repeats

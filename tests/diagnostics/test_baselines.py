@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
 from omicsbal.diagnostics.baselines import (
     BASELINES,
+    LEADING,
     STRENGTHS,
     Fold,
     baselines_of,
@@ -104,3 +106,22 @@ def test_the_clock_counts_both():
     begin = clock()
     sum(i * i for i in range(200_000))
     assert (clock() - begin > 0).all()
+
+
+def test_trees_and_others_get_the_leading_components():
+    rng = np.random.default_rng(3)
+    y = np.arange(120) % 2
+    x = rng.normal(size=(120, 90)) * np.r_[6 * np.ones(3), np.ones(87)]
+    x[:, 0] += 9 * y
+    facts = {"reading": {"a": COST, "b": COST}}
+    here = np.ones(120, bool)
+    fold = Fold(
+        {"a": x, "b": x[:, :4]}, {"a": x, "b": x[:, :4]}, *[{"a": here, "b": here}] * 2, y, 2, np.arange(120) % 3, **facts
+    )
+    leading = fold.leading()
+    assert {m: part[0].shape for m, part in leading.items()} == {"a": (120, LEADING), "b": (120, 4)}
+    np.testing.assert_allclose(leading["a"][0], leading["a"][1], atol=1e-8)
+    spread = leading["a"][0].var(0)
+    assert (np.diff(spread) <= 1e-9).all() and spread[0] > 4 * spread[-1]
+    proba, cost = fold.classify(GaussianNB())
+    assert accuracy(proba, y) > 0.8 and cost[0] > 4
