@@ -172,7 +172,7 @@ def figure(frames: dict[str, pd.DataFrame], path: Path) -> None:
     axes[-1].set_xticks(sizes, [f"{n:,}" for n in sizes], fontsize="small")
     axes[-1].minorticks_off()
     axes[-1].set_title("coverage of 95% intervals", loc="left", fontsize="medium")
-    axes[-1].legend(frameon=False, fontsize="x-small", loc="lower left")
+    axes[-1].legend(frameon=False, fontsize="x-small", loc="lower left", handlelength=3.5)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     fig.savefig(path, dpi=130)
