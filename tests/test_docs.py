@@ -54,10 +54,11 @@ def test_the_strategy_in_contributing_does_what_it_says(repository, cells, quick
 
 @pytest.fixture
 def quick_fits(monkeypatch):
-    """Two epochs and two folds for whatever a page fits."""
+    """Two epochs and two folds for whatever a page fits, and a report of what is there."""
     import omicsbal as ob
 
     monkeypatch.setattr("omicsbal.tl.fit", partial(ob.tl.fit, config=ob.FitConfig(max_epochs=2), n_folds=2, progress=False))
+    monkeypatch.setattr(ob, "report", partial(ob.report, compute=False))
 
 
 @pytest.fixture
@@ -100,6 +101,7 @@ def test_the_readme_runs(repository, tmp_path, monkeypatch, quick_fits, capsys):
     said = capsys.readouterr().out
     assert "400 cells, 3 modalities" in said and "FittedModel of 'cell_type'" in said
     assert (tmp_path / "model" / "model.json").exists()
+    assert "Who matters?" in (tmp_path / "report.html").read_text()
     assert space["query"].obs["omicsbal_cell_type"].notna().all()
 
 

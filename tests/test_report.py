@@ -223,7 +223,7 @@ def test_baselines_are_compared_by_fold(facts):
     assert len(said) == 3 and all("It is better than" in s and "+0.40" in s for s in said)
     facts.mdata.uns["omicsbal"]["fold_scores"] = folds.assign(macro_f1=np.where(folds["head"] == "pool", 0.1, 0.5))
     assert all("It is worse than" in s for s in _performance.against(same))
-    assert "alone does as well" in " ".join(s.said for s in _advice.steps(same))
+    assert "No gain over" in " ".join(s.said for s in _advice.steps(same))
 
 
 def test_shares_lead_or_cannot_be_told_apart(facts):
@@ -239,10 +239,15 @@ def test_shares_lead_or_cannot_be_told_apart(facts):
 def test_a_modality_that_adds_nothing_is_named_and_advised_on(facts):
     useful, useless = contributions(facts), contributions(facts, need=(0.01, -0.02, 0.03))
     assert "told from zero" in " ".join(_modalities.needed(useless))
-    assert "could do without it" in " ".join(s.said for s in _advice.steps(useless))
+    assert "may do without one, but not without all" in " ".join(s.said for s in _advice.steps(useless))
+    rows = useless.mdata.uns["omicsbal"]["contribution"]
+    one = (rows["kind"] == "need") & (rows["modality"] == "rna")
+    only = put(useless, "contribution", rows.assign(**{c: rows[c] + 0.5 * one for c in ("value", "low", "high")}))
+    assert "protein adds nothing on top of the others" in " ".join(s.said for s in _advice.steps(only))
+    assert "may do without it" in " ".join(s.said for s in _advice.steps(only))
     useful = contributions(facts)
     assert "protein adds +0.20 nats (+0.10 to +0.30)" in " ".join(_modalities.needed(useful))
-    assert "could do without it" not in " ".join(s.said for s in _advice.steps(useful))
+    assert "may do without" not in " ".join(s.said for s in _advice.steps(useful))
     harmful = contributions(facts, need=(-0.2, -0.3, -0.1))
     assert "better without rna" in " ".join(_modalities.needed(harmful))
 

@@ -17,6 +17,7 @@ from omicsbal._report._wasted import of_verdict, wasted
 from omicsbal._report._words import interval, named, number, percent, side, whole
 
 FEW = 20  # samples of a class below which its numbers are loose
+WIDE = 0.2  # of a score: an interval of its gain that leaves open whether it matters, our choice
 STEPS = 8  # pieces of advice at most
 
 
@@ -43,11 +44,18 @@ def _useless(facts: Facts) -> Iterator[Step]:
         deeper = " It has no reproducible signal at this depth: sequence deeper, or" if m in shallow else ""
         start = f"{m} tells nothing of the label that can be shown here.{deeper}"
         yield Step(f"{start} leave it out." if deeper else f"{start} Leave it out, and nothing is lost.", "wasted")
-    for row in overall(facts, "need").to_dict("records"):
-        if row["modality"] not in noise and side(row["low"], row["high"]) <= 0:
-            told = f"{number(row['value'], sign=True)} nats, {interval(row['low'], row['high'], sign=True)}"
-            what = f"{row['modality']} adds nothing on top of the others that can be told from zero ({told})"
-            yield Step(f"{what}: for this label alone the next experiment could do without it.", "contribution")
+    needs = [r for r in overall(facts, "need").to_dict("records") if r["modality"] not in noise]
+    spare = [r for r in needs if side(r["low"], r["high"]) <= 0]
+    each = [f"{r['modality']} {number(r['value'], sign=True)} nats, {interval(r['low'], r['high'], sign=True)}" for r in spare]
+    names = named(r["modality"] for r in spare)
+    if len(spare) == 1:
+        what = f"{names} adds nothing on top of the others that can be told from zero ({each[0]})"
+        yield Step(f"{what}: for this label alone the next experiment may do without it.", "contribution")
+    elif spare:
+        what = f"Of {names} none adds anything on top of the others that can be told from zero ({'; '.join(each)})"
+        yield Step(
+            f"{what}: they tell the same, and the next experiment may do without one, but not without all.", "contribution"
+        )
 
 
 def _split(facts: Facts) -> list[dict[str, Any]]:
@@ -81,11 +89,12 @@ def _simpler(facts: Facts) -> Iterator[Step]:
     best = best_single(facts)
     if not best or len(facts.model.modalities) < 2:
         return
-    found = gain(facts, best)
+    found, m = gain(facts, best), facts.heads.loc[best, "modality"]
     if side(found["low"], found["high"]) <= 0 and not np.isnan(found["low"]):
         change = f"{number(found['value'], sign=True)}, {interval(found['low'], found['high'], sign=True)}"
-        m = facts.heads.loc[best, "modality"]
-        yield Step(f"{m} alone does as well, as far as can be told ({change}): prefer it where the rest is dear.", "scores")
+        wide = found["high"] - found["low"] > WIDE
+        then = "more samples would tell" if wide else f"{m} alone may be enough where the rest is dear"
+        yield Step(f"No gain over {m} alone can be shown ({change}): {then}.", "scores")
 
 
 def _classes(facts: Facts) -> Iterator[Step]:

@@ -28,7 +28,15 @@ def number(value: float, digits: int = 2, *, sign: bool = False) -> str:
 
 
 def percent(value: float) -> str:
-    """A share as a whole percentage; a dash where there is none."""
+    """A share as a whole percentage, small ones said to be so; a dash where there is none.
+
+    Examples
+    --------
+    >>> percent(0.256), percent(0.002), percent(0.0)
+    ('26%', 'under 1%', '0%')
+    """
+    if 0 < value < 0.005:
+        return "under 1%"
     return "–" if math.isnan(value) else f"{value:.0%}".replace("-", MINUS)
 
 
