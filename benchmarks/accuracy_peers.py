@@ -31,6 +31,7 @@ COUNTS = {"rna", "protein", "atac"}
 # system: (python, runner, argument, modalities that the task must have)
 RUNNERS: dict[str, tuple[Path, str, str, set[str]]] = {
     "omicsbal": (Path(sys.executable), "run_omicsbal.py", "", {"rna"}),
+    "lr": (Path(sys.executable), "run_linear.py", "", {"rna"}),  # lr:concat, as a yardstick of time
     "matilda": (ENVS / "matilda/bin/python", "run_matilda.py", "", {"rna"}),
     "scanvi": (ENVS / "scvi/bin/python", "run_scvi.py", "scanvi", {"rna"}),
     "totalvi": (ENVS / "scvi/bin/python", "run_scvi.py", "totalvi", {"rna", "protein"}),

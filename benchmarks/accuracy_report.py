@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from accuracy_peers_report import section as peers
 
 from omicsbal.train.intervals import corrected
 
@@ -154,6 +155,7 @@ def report(path: Path) -> None:
         tally(paired(frame, "f1", networks[1:], networks[0])),
         "## The fused head alone: uniform against the others, log-loss (positive: uniform is lower)",
         tally(paired(frame, "nll", networks[1:], networks[0])),
+        *peers(path.with_name("peers.jsonl"), frame["data"].nunique()),
     ]
     (out / "accuracy.md").write_text("\n\n".join(parts) + "\n")
     figure(pairs["f1"], out / "accuracy.png")
