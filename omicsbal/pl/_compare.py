@@ -57,7 +57,8 @@ def compare(
     Axes, one a metric and one of ranks (``None`` when shown). A forest: the mean paired difference on each rival with its
     corrected 95 % interval, to the right where the system is better than the rival, in log-loss too; filled where p < 0.05 after
     Holm, in blue where better and orange where worse; "lr:best-uni", the best single modality with hindsight, as a diamond. Last:
-    mean rank over folds, 1 the best; the bar joins systems whose difference from the one compared is not significant.
+    mean rank over folds, 1 the best; the bar spans the ranks of those that the test cannot tell from the one compared; filled
+    systems differ, also where they lie under it.
 
     Raises
     ------
