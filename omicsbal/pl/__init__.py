@@ -14,6 +14,7 @@ from omicsbal.pl._modality_snr import modality_snr
 from omicsbal.pl._pattern import pattern
 from omicsbal.pl._robustness import robustness
 from omicsbal.pl._scores import scores
+from omicsbal.pl._tune import tune
 from omicsbal.pl._utilization import utilization
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "pattern",
     "robustness",
     "scores",
+    "tune",
     "utilization",
 ]

@@ -11,9 +11,11 @@ from omicsbal.tl._kd_gate import kd_gate
 from omicsbal.tl._modality_snr import modality_snr
 from omicsbal.tl._predict import predict
 from omicsbal.tl._robustness import robustness
+from omicsbal.tl._tune import Tuned, tune
 from omicsbal.tl._utilization import utilization
 
 __all__ = [
+    "Tuned",
     "cell_difficulty",
     "compare",
     "contribution",
@@ -25,5 +27,6 @@ __all__ = [
     "modality_snr",
     "predict",
     "robustness",
+    "tune",
     "utilization",
 ]

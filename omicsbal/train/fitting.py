@@ -10,7 +10,7 @@ from omicsbal._types import FUSED, Arrays, References
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.train.alignment import align, spaces
-from omicsbal.train.experts import fit_experts
+from omicsbal.train.experts import Expert, fit_experts
 from omicsbal.train.forward import everyone, head_arrays, out_of_fold
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.pooling import Pooler, Raw
@@ -40,6 +40,7 @@ def fit_predictor(
     config: FitConfig,
     random_state: int,
     experts: bool = True,
+    linear: tuple[dict[str, Expert], dict[str, np.ndarray]] | None = None,
     checkpoint: Any = None,
     progress: Callable[..., None] | None = None,
     references: References | None = None,
@@ -63,6 +64,8 @@ def fit_predictor(
         Seeds weights, dropout, minibatches and the strategy's draws.
     experts
         Fit linear experts beside the net.
+    linear
+        What `fit_experts` gave for the same rows and folds, to save their fit; None: made where `experts` are wanted.
     checkpoint, progress
         See `omicsbal.train.trainer.train`.
     references
@@ -75,9 +78,10 @@ def fit_predictor(
     stages = Stages(data, folds, outcome, net, config, random_state, checkpoint, progress, references, unlabelled)
     module, members, run = stages.all(strategy)
     trained = strategy.heads(list(data.x))
-    blocks = {m: x.cpu().numpy() for m, x in data.x.items()}
-    linear, held_out = fit_experts(blocks, present, y, folds, outcome) if experts else ({}, {})
-    predictor = Predictor(module, strategy, members, outcome, tuple(trained), linear, align(module, strategy, data, members))
+    if linear is None and experts:
+        linear = fit_experts({m: x.cpu().numpy() for m, x in data.x.items()}, present, y, folds, outcome)
+    own, held_out = linear if linear and experts else ({}, {})
+    predictor = Predictor(module, strategy, members, outcome, tuple(trained), own, align(module, strategy, data, members))
 
     def seen(heads: list[str], only: Pattern | None = None) -> Raw:
         raw = head_arrays(out_of_fold(module, strategy, data, members, only=only), heads)

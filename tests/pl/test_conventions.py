@@ -26,6 +26,7 @@ PANELS = {
     "pattern": 1,
     "utilization": 2,
     "robustness": 4,
+    "tune": 5,
 }
 OPTIONS = {"embedding": {"basis": "pca"}}
 SLOTS = {

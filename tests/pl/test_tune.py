@@ -1,0 +1,34 @@
+"""Tuning drawn: outer folds with their mean, and every trial of the search on all rows."""
+
+import numpy as np
+import pytest
+
+import omicsbal as ob
+
+
+def test_outer_folds_and_trials_are_where_the_tables_say(fitted):
+    mdata = fitted()
+    trials, scores = mdata.uns["omicsbal"]["tune"], mdata.uns["omicsbal"]["tune_scores"]
+    outer, *settings = ob.pl.tune(mdata)
+    lines = [line.get_ydata().tolist() for line in outer.lines]
+    loss = scores[scores["measure"] == "log_loss"]
+    assert lines == loss[["default", "tuned"]].to_numpy().tolist()
+    assert "+0.018" in outer.get_title(loc="left") and "n = 3 outer folds" in outer.get_title(loc="left")
+    assert [ax.get_xlabel() for ax in settings] == ["width", "dropout", "learning rate", "components (× default)"]
+    assert [ax.get_xscale() for ax in settings] == ["log", "linear", "log", "log"]
+    last = trials[trials["search"] == "all"]
+    others, default, best = (c.get_offsets() for c in settings[1].collections)
+    assert len(others) == last["loss"].notna().sum() - 1
+    np.testing.assert_allclose(default, last.loc[last["default"], ["dropout", "loss"]])
+    np.testing.assert_allclose(best, last.loc[last["best"], ["dropout", "loss"]])
+    assert settings[1].lines[0].get_xdata().tolist() == last.loc[last["loss"].isna(), "dropout"].tolist()
+    assert "not finished" in settings[0].get_title(loc="left")
+
+
+def test_without_tuning_it_says_what_to_run(fitted):
+    mdata = fitted()
+    del mdata.uns["omicsbal"]["tune"]
+    with pytest.raises(KeyError, match=r"ob\.tl\.tune"):
+        ob.pl.tune(mdata)
+    with pytest.raises(KeyError, match=r"ob\.tl\.tune"):
+        ob.pl.tune(mdata, key_added="other")
