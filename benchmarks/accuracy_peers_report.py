@@ -54,6 +54,21 @@ def section(path: Path, n_tasks: int) -> list[str]:
     return [*parts, "### Peers: time and memory", cost(scored), speed(scored)]
 
 
+def summary(path: Path) -> list[str]:
+    """A short table for the README: each peer against ours in the mean over tasks; none without lines."""
+    scored = read(path) if path.exists() else pd.DataFrame({"system": []})
+    if not {OURS} < set(scored["system"]):
+        return []
+    pairs, costs = paired(scored[scored["f1"].notna()]), ratios(scored[scored["f1"].notna()]).groupby("system")
+    lines = ["", "The peers that install, on the tasks with raw counts (details in the same file):", ""]
+    lines += ["| peer | tasks, folds | macro-F1 | of omicsbal | CPU time / omicsbal | memory / omicsbal |", "|---" * 6 + "|"]
+    for rival, part in pairs[pairs["rival"] != "lr:concat"].groupby("rival", sort=False):
+        times, memory = (np.exp(np.log(costs.get_group(rival)[f"{field}_ratio"]).mean()) for field in ("cpu", "peak_mib"))
+        said = f"{len(part)}, {part['folds'].sum()} | {part['theirs'].mean():.3f} | {part['ours'].mean():.3f}"
+        lines.append(f"| {rival} | {said} | {times:.1f} | {memory:.1f} |")
+    return lines
+
+
 def paired(scored: pd.DataFrame) -> pd.DataFrame:
     """Ours minus each other system on their common folds of each task; for the log-loss theirs minus ours."""
     wide = {metric: scored.pivot_table(index=["data", "fold"], columns="system", values=metric) for metric in ("f1", "nll")}
@@ -123,7 +138,7 @@ def cost(scored: pd.DataFrame) -> str:
     head = ["task", "system", "folds", *[cell for name in COST.values() for cell in (name, "/ ours")]]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in ratios(scored).to_dict("records"):
-        cells = [f"{row[field]:.0f} | {row[f'{field}_ratio']:.2f}" for field in COST]
+        cells = [f"{row[field]:.{1 if row[field] < 10 else 0}f} | {row[f'{field}_ratio']:.2f}" for field in COST]
         lines.append(f"| {row['data']} | {row['system']} | {row['folds']} | " + " | ".join(cells) + " |")
     lines += [
         "",
@@ -141,7 +156,7 @@ def speed(scored: pd.DataFrame) -> str:
         part = table[table["system"] == system]
         whole, work = part["cpu_ratio"], part["work_cpu_ratio"]
         lines.append(
-            f"- {system}: {whole.min():.2f} to {whole.max():.2f} times the CPU time of omicsbal over {len(part)} tasks "
+            f"- {system}: {whole.min():.2f} to {whole.max():.2f} times the CPU time of omicsbal, tasks: {len(part)} "
             f"(geometric mean {np.exp(np.log(whole).mean()):.2f}; after start-up {np.exp(np.log(work).mean()):.2f}), "
             f"{part['peak_mib_ratio'].min():.2f} to {part['peak_mib_ratio'].max():.2f} times its memory."
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from accuracy_peers_report import section as peers
+from accuracy_peers_report import summary
 
 from omicsbal.train.intervals import corrected
 
@@ -181,6 +182,7 @@ def _readme(f1: pd.DataFrame, nll: pd.DataFrame, folds: pd.Series, pairs: dict[s
         f"Against `lr:pool`, the strongest of them, macro-F1 is significantly better on {higher['f1']} tasks and worse on "
         f"{lower['f1']}, log-loss better on {higher['nll']} and worse on {lower['nll']}: what the networks add there is mostly "
         "better probabilities.",
+        *summary(ROOT / "benchmarks" / "results" / "peers.jsonl"),
     ]
     readme = ROOT / "README.md"
     old = readme.read_text()
