@@ -129,7 +129,8 @@ class _LogOdds:
             if m not in x:  # hidden
                 x[m] = some.new_zeros(members, steps * cells, len(encoder.tilt))  # type: ignore[arg-type]
                 here[m] = torch.zeros_like(here[self.seen[0]])
-        outputs = decoded(net, self.predictor.strategy, net.encode(x, here), here)
+        # some strategies cut heads off from the encoders in training; what a head says depends on the cell all the same
+        outputs = decoded(net, self.predictor.strategy, net.encode(x, here), here, probes=False)
         logits = outputs.head(self.head) / self.predictor.temperatures[self.head]
         other = torch.arange(logits.shape[-1], device=logits.device) != self.code
         odds = logits[..., self.code] - logits[..., other].logsumexp(-1)

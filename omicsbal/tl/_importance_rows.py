@@ -38,6 +38,7 @@ class Scores:
 
     by_member: np.ndarray  # (K, q) nats, members that had cells
     cells: np.ndarray  # (K,) how many
+    n: int  # different cells
 
     @property
     def mean(self) -> np.ndarray:
@@ -105,7 +106,7 @@ def class_scores(asked: Asked, code: int, rows: np.ndarray, valid: np.ndarray) -
                 )
                 for k in members
             ]
-            scores[m] = Scores(np.stack(by_member), mine[members].sum(1))
+            scores[m] = Scores(np.stack(by_member), mine[members].sum(1), len(np.unique(rows[mine])))
     return scores, told
 
 
@@ -123,7 +124,7 @@ def feature_rows(asked: Asked, code: int, m: str, scores: Scores, note: str) -> 
     for rank, (j, p) in enumerate(zip(first, positions, strict=True)):
         row = {"class": asked.model.classes[code], "modality": m, "feature": str(named.names[p]), "rank": rank + 1}
         row |= {"importance": mean[j], "low": by_member[:, j].min(), "high": by_member[:, j].max(), "sd": spread[j]}
-        row |= {"stability": stability[j] if len(by_member) > 1 else np.nan, "n": int(scores.cells.sum())}
+        row |= {"stability": stability[j] if len(by_member) > 1 else np.nan, "n": scores.n}
         yield row | {"mean_class": levels[0][rank], "mean_rest": levels[1][rank], "note": note}
 
 
@@ -141,10 +142,9 @@ def stability_row(
     if scores is None:
         words.append("No cells of this class have it.")
     else:
-        row |= {"n": int(scores.cells.max() if not asked.found.trained_on else scores.cells.sum())}
-        row |= {"members": len(scores.cells), "sum": float(scores.mean.sum())}
+        row |= {"n": scores.n, "members": len(scores.cells), "sum": float(scores.mean.sum())}
         row["spearman"], row["overlap"] = agreement(scores.by_member[:, named.known], depth)
-        words += [f"Fewer than {FEW} cells."] * (int(row["n"]) < FEW)
+        words += [f"Fewer than {FEW} cells."] * (scores.n < FEW)
         words += ["One member only: nothing is known of stability."] * (len(scores.cells) < 2)
         words += [f"The integral is off by {error:.2g} of {total:.2g} nats: raise n_steps."] * (error > OFF * abs(total))
     return row | {"rows": asked.found.rows, "note": " ".join(filter(None, words))}

@@ -16,13 +16,15 @@ from omicsbal.train.members import Members
 CHUNK = 4096  # rows a forward pass: bounds memory at members x CHUNK x width floats a layer
 
 
-def decoded(net: MultiOmicsNet, strategy: Strategy, z: dict[str, Tensor], present: dict[str, Tensor]) -> Outputs:
-    """All heads on embeddings, the strategy's own where it has some.
+def decoded(
+    net: MultiOmicsNet, strategy: Strategy, z: dict[str, Tensor], present: dict[str, Tensor], *, probes: bool | None = None
+) -> Outputs:
+    """All heads on embeddings, the strategy's own where it has some; `probes` as in `MultiOmicsNet.decode`, None: the strategy's.
 
     Where the net's fusion takes no part in training, its embedding would be a random projection; the mean of the modalities'
     embeddings stands in.
     """
-    outputs = net.decode(z, present, shown=strategy.modulate(z, present), probes=strategy.probes)
+    outputs = net.decode(z, present, shown=strategy.modulate(z, present), probes=strategy.probes if probes is None else probes)
     own = strategy.own_heads(z)
     outputs = outputs if own is None else replace(outputs, unimodal=own)
     fused = strategy.fuse(outputs, present)

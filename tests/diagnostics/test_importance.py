@@ -75,6 +75,16 @@ def test_members_read_their_own_rows_however_the_work_is_cut(two_types, monkeypa
     np.testing.assert_allclose(swapped.gain[2:], whole.gain[2:], atol=1e-6)
 
 
+def test_heads_that_only_watched_in_training_are_explained_too(two_types):
+    model, data = copy.deepcopy(two_types)
+    rows = np.arange(12).reshape(4, 3)
+    before = _ask(model, data, head="rna", rows=rows)
+    model.predictor.strategy.probes = True
+    after = _ask(model, data, head="rna", rows=rows)
+    np.testing.assert_allclose(after.mean["rna"], before.mean["rna"], atol=1e-7)
+    assert np.abs(after.error).mean() < 0.05 * np.abs(after.gain).mean()
+
+
 def test_what_is_absent_stays_absent(two_types):
     model, data = two_types
     present = {m: p.clone() for m, p in data.present.items()}

@@ -125,6 +125,7 @@ def test_another_order_of_features_changes_nothing_but_the_order(learnt):
     table = ob.tl.feature_importance(model, query, n_top=8, **ASK)
     assert set(query.uns["omicsbal"][STABILITY]["rows"]) == {"held-out"}
     assert set(query.uns["omicsbal"][STABILITY]["members"]) == {2}
+    assert table["n"].max() <= query.obs["part"].value_counts().max(), "cells, however many members are asked"
     order = np.random.default_rng(0).permutation(SIZES["rna"])
     turned = mudata.MuData({"rna": query["rna"][:, order].copy(), "atac": query["atac"], "protein": query["protein"]})
     turned.obs["part"] = query.obs["part"]
