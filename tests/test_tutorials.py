@@ -92,6 +92,45 @@ def check_balance(notebook) -> None:
     assert "ob.balance.Distill(teachers={" in text
 
 
+def ends_of(pattern: str, text: str) -> list[tuple[float, float, float]]:
+    """Numbers with their intervals."""
+    return [tuple(map(float, found)) for found in re.findall(rf"{pattern} {NUMBER}[^(\n]*\({NUMBER} to {NUMBER}\)", text)]
+
+
+def check_contribution(notebook) -> None:
+    """Shares sum to the total, parts to all; numbers lie in their intervals; verdicts are of the four; the page was written."""
+    assert images(notebook) == 10, "three of contribution, two of utilization, five others"
+    text = text_of(notebook)
+
+    sets = [part.splitlines() for part in re.split(r"(?=^All together tell )", text, flags=re.MULTILINE)[1:]]
+    assert len(sets) == 3, "CITE-seq, Multiome, BRCA"
+    for lines in sets:
+        rows = [re.match(rf"(\w+): share {NUMBER} nats, alone {NUMBER}, on top of the rest {NUMBER}", line) for line in lines]
+        shares = {row[1]: [float(row[i]) for i in (2, 3, 4)] for row in rows if row}
+        assert len(shares) in (2, 3)
+        (total,) = (float(v) for v in re.findall(rf"tell {NUMBER} nats", lines[0]))
+        assert abs(sum(share for share, *_ in shares.values()) - total) < 0.005 * (len(shares) + 1) + 1e-9, "efficiency"
+        if len(shares) == 2:
+            assert all(abs(share - (alone + need) / 2) < 0.011 for share, alone, need in shares.values())
+    intervals = ends_of("All together tell", text) + ends_of("on top of the rest", text) + ends_of("(?:split|label|cross):", text)
+    assert len(intervals) >= 3 + 7 + 6
+    assert all(low - 0.006 <= value <= high + 0.006 for value, low, high in intervals)
+
+    said = re.findall(r"^ *(\w+): (dominant|fair|under-used|uninformative|unmeasured)\b", text, re.MULTILINE)
+    assert len(said) == 3 + 3 + 2, "BRCA twice, Multiome once"
+    kept = re.findall(r"^\w+: retention \S+ with joint, \S+ with uniform; intervals (?:apart|overlap)\.$", text, re.MULTILINE)
+    assert len(kept) == 3
+    parts = [sum(map(int, re.findall(r"(-?\d+)%", line))) for line in text.splitlines() if "%, only together" in line]
+    assert len(parts) == 3, "pairs of three modalities"
+    assert all(abs(whole - 100) <= 2 for whole in parts), "rounded"
+
+    suspects, judged = map(int, re.search(r"^(\d+) of (\d+) labels look wrong", text, re.MULTILINE).groups())
+    assert 0 <= suspects < judged / 2
+    halves = re.findall(rf"macro-F1 {NUMBER} with all counts, {NUMBER} with half", text)
+    assert len(halves) == 2 and len({whole for whole, _ in halves}) == 1, "one undamaged score"
+    assert re.search(rf"^report.html: {NUMBER} MB$", text, re.MULTILINE)
+
+
 def check_own_strategy(notebook) -> None:
     """The strategy that a reader writes passes its own checks, and is of the promised length."""
     assert images(notebook) == 1, "history"
@@ -125,6 +164,11 @@ TUTORIALS = {
         {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
         {'ob.datasets.load("tcga_brca_5omics")': "open('/nowhere/tcga_brca_5omics.h5mu')"},
         check_balance,
+    ),
+    "03_contribution": Tutorial(
+        {"MAX_EPOCHS, PER_CLASS, N_STEPS = 30, 150, 32": "MAX_EPOCHS, PER_CLASS, N_STEPS = 3, 40, 4"},
+        {"ob.datasets.load(name)": "open(f'/nowhere/{name}.h5mu')"},
+        check_contribution,
     ),
     "05_write_a_strategy": Tutorial(
         {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
