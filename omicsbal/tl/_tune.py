@@ -143,8 +143,9 @@ def tune(
     -----
     A trial is judged by the out-of-fold criterion of the pool on training rows (for classes the half-balanced log-loss, nats). It
     trains fold members alone. After a fifth and three fifths of its evaluations it goes on only if its fused head's best loss
-    is in the first third of the trials that got there (successive halving, Li et al. 2020, arXiv:1810.05934). New values are
-    proposed by a tree-structured Parzen estimator (Bergstra et al. 2011), both by optuna (Akiba et al. 2019, arXiv:1907.10902).
+    is in the first third of the trials that got there, or the best of fewer than three (successive halving, Li et al. 2020,
+    arXiv:1810.05934). New values are proposed by a tree-structured Parzen estimator (Bergstra et al. 2011), both by optuna (Akiba
+    et al. 2019, arXiv:1907.10902).
 
     The least of many losses is optimistic, and is not reported as a score. In each outer fold the whole search, recipes included,
     is run on the training rows; its choice and the default are then fitted on these and scored on the rows left out.

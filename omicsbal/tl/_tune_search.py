@@ -130,8 +130,10 @@ class Rows:
         )  # fmt: skip
 
     def loss(self, fitted: Fit) -> float:
-        """Out-of-fold criterion of the pool."""
-        return self.design.outcome.criterion(self.blocks(1.0).data.y.cpu().numpy(), fitted.predictions[POOL])
+        """Out-of-fold criterion of the pool, on the rows that it speaks for."""
+        y, told = self.blocks(1.0).data.y.cpu().numpy(), fitted.predictions[POOL]
+        known = ~np.isnan(told).any(axis=1)
+        return self.design.outcome.criterion(y[known], told[known])
 
 
 def open_study(name: str, mark: str, path: Path | None, evaluations: int) -> Any:
@@ -185,7 +187,7 @@ def search(
         _try(study, rows, base, space, until, first=not found)
         found = records_of(study, default)
         tick(found)
-    return found
+    return found[:n_trials]
 
 
 def _try(study: Any, rows: Rows, base: Base, space: Mapping[str, Range], until: float, *, first: bool) -> None:

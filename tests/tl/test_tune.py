@@ -171,8 +171,9 @@ def test_trials_that_are_behind_or_blow_up_are_kept_as_such(duo, monkeypatch):
         study = open_study("all", "mark", None, 25)
         space = parse_settings("width", base, [])
         found = search(study, rows, base, space, n_trials=4, seconds=0, tick=lambda records: None)
+        fewer = search(study, rows, base, space, n_trials=2, seconds=0, tick=lambda records: None)
     assert [r["state"] for r in found] == ["done", "failed", "done", "stopped"]
-    assert [r["loss"] for r in found] == [0.5, None, 0.4, None] and best_of(found) == 2
+    assert [r["loss"] for r in found] == [0.5, None, 0.4, None] and best_of(found) == 2 and fewer == found[:2]
 
 
 def test_settings_become_arguments_of_a_fit(duo):
