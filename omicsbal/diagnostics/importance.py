@@ -66,8 +66,8 @@ def carried_back(
 
 
 def top(importance: np.ndarray, n: int) -> np.ndarray:
-    """Positions of the n largest by size, the largest first; ties go to the earlier."""
-    return np.argsort(-np.abs(importance), kind="stable")[:n]
+    """Positions of the n largest by size, the largest first; ties go to the earlier, and zeros are left out."""
+    return np.argsort(-np.abs(importance), kind="stable")[: min(n, np.count_nonzero(importance))]
 
 
 def depth_of(n_features: int, n_top: int) -> int:
@@ -92,7 +92,7 @@ def top_shares(by_member: np.ndarray, n: int) -> np.ndarray:
 def agreement(by_member: np.ndarray, n: int) -> tuple[float, float]:
     """Mean over pairs of members (K, q) of Spearman's correlation, and of the Jaccard overlap of their n largest by size.
 
-    NaN with one member; the correlation also where a member tells no feature from another.
+    NaN with one member; the correlation also where a member tells no feature from another, the overlap where two have none.
 
     Examples
     --------
@@ -107,5 +107,5 @@ def agreement(by_member: np.ndarray, n: int) -> tuple[float, float]:
     length = np.sqrt((ranks**2).sum(1))
     told = [float(ranks[i] @ ranks[j] / (length[i] * length[j])) if length[i] * length[j] > 0 else np.nan for i, j in pairs]
     tops = [set(top(importance, n).tolist()) for importance in by_member]
-    overlaps = [len(tops[i] & tops[j]) / len(tops[i] | tops[j]) for i, j in pairs]
+    overlaps = [len(tops[i] & tops[j]) / len(tops[i] | tops[j]) if tops[i] | tops[j] else np.nan for i, j in pairs]
     return round(float(np.mean(told)), 12), float(np.mean(overlaps))

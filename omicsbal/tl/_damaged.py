@@ -51,8 +51,7 @@ class Damaged:
         if not recipe.counts:
             return NO_COUNTS
         counts = self._read(modality)[0]
-        values, cut_sites = counts.data if sp.issparse(counts) else counts, recipe.name == "atac" and fragments(counts)[1]
-        return BINARY if np.nanmax(values, initial=0) <= 1 and not cut_sites else ""
+        return BINARY if np.nanmax(counts.data if sp.issparse(counts) else counts, initial=0) <= 1 else ""
 
     def showing(self, modalities: Sequence[str] | frozenset[str]) -> Arrays:
         """The arrays with all other modalities hidden."""

@@ -70,11 +70,11 @@ def feature_importance(
 
     Returns
     -------
-    A DataFrame, a row a feature among the `n_top` of a class in a modality: ``class``, ``modality``, ``feature``, ``rank`` by
-    size; ``importance``, nats, mean over cells of the class, above 0 if it speaks for the class; ``low``, ``high``, ``sd``, the
-    smallest and largest value and the standard deviation over members; ``stability``, share of members that have it among their
-    own `n_top`, or first half where there are fewer than twice as many features; ``n`` cells; ``mean_class``, ``mean_rest``, mean
-    value in the class and in others; ``note``.
+    A DataFrame, a row a feature among the `n_top` of a class in a modality, fewer where fewer have any part: ``class``,
+    ``modality``, ``feature``, ``rank`` by size; ``importance``, nats, mean over cells of the class, above 0 if it speaks for the
+    class; ``low``, ``high``, ``sd``, the smallest and largest value and the standard deviation over members; ``stability``, share
+    of members that have it among their own `n_top`, or first half where there are fewer than twice as many features; ``n`` cells;
+    ``mean_class``, ``mean_rest``, mean value in the class and in others; ``note``.
 
     Written: this table to ``uns["omicsbal"]["feature_importance"]``. To ``uns["omicsbal"]["feature_stability"]`` a row a class
     and modality: ``n`` cells that have it, ``members``, ``features``; ``sum`` of the importances, nats; ``total``, the log-odds
@@ -82,7 +82,7 @@ def feature_importance(
     the integral misses of it; ``spearman``, mean rank correlation of the importances of two members; ``overlap``, mean Jaccard
     overlap of their ``top`` features; ``unit`` of the mean values; ``rows``; ``note``. To
     ``mod[m].varm["omicsbal_importance_<label>"]`` a DataFrame, a column a class, float32, the importance of every feature, NaN
-    for those that the recipe does not use.
+    for those that the recipe does not use and for classes of which no cell was explained.
 
     Raises
     ------
@@ -127,7 +127,8 @@ def feature_importance(
     do = "Features behind the prediction of a number are not defined here yet."
     options: dict[str, Any] = {"min_coverage": min_coverage, "device": device, "key_added": key_added}
     found = labelled_rows(model, mdata, group_key=None, do=do, **options)
-    check_choice("head", head, [h for h in model.predictor.trained if h == FUSED or h in found.modalities])
+    here = {FUSED, *(m for m in found.modalities if found.data.present[m].any())}
+    check_choice("head", head, [h for h in model.predictor.trained if h in here])
     if model.predictor.net.graph is not None:
         do = "Fit with net=NetConfig(encoder='mlp'); with a graph a cell's neighbours change along the path."
         raise ValueError(problem("model", expected="a network without a graph", found="one with a graph", do=do))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from omicsbal._types import FUSED
+from omicsbal._validate import listed
 from omicsbal.diagnostics.attribution import PathGradients, path_gradients
 from omicsbal.diagnostics.importance import agreement, balanced_weights, carried_back, depth_of, top, top_shares
 from omicsbal.model import FittedModel
@@ -138,12 +139,14 @@ def stability_row(
     total, error = (float(v[valid].mean()) if valid.any() else np.nan for v in (told.gain, np.abs(told.error)))
     row = {"class": asked.model.classes[code], "modality": m, "n": 0, "members": 0, "features": q, "sum": np.nan}
     row |= {"total": total, "error": error, "spearman": np.nan, "overlap": np.nan, "top": depth, "unit": named.unit}
-    words = [named.note]
+    words, absent = [named.note], [c for k, c in enumerate(asked.model.classes) if not (asked.found.y == k).any()]
+    words += [f"No cells of {listed(absent)}: the baseline is without them."] * bool(absent)
     if scores is None:
         words.append("No cells of this class have it.")
     else:
         row |= {"n": scores.n, "members": len(scores.cells), "sum": float(scores.mean.sum())}
         row["spearman"], row["overlap"] = agreement(scores.by_member[:, named.known], depth)
+        words += ["This head does not depend on it."] * (not scores.mean[named.known].any())
         words += [f"Fewer than {FEW} cells."] * (scores.n < FEW)
         words += ["One member only: nothing is known of stability."] * (len(scores.cells) < 2)
         words += [f"The integral is off by {error:.2g} of {total:.2g} nats: raise n_steps."] * (error > OFF * abs(total))

@@ -122,5 +122,7 @@ def test_agreement_by_hand_and_of_noise():
     np.testing.assert_array_equal(top_shares(np.stack([one, one[::-1]]), 2), [0.5, 0.5, 0.5, 0.5])
     assert np.isnan(agreement(one[None], 2)).all()
     assert np.isnan(agreement(np.stack([one, np.zeros(4)]), 2)[0])
+    assert top(np.array([0.0, 2.0, 0.0]), 3).tolist() == [1] and np.isnan(agreement(np.zeros((2, 4)), 2)).all()
+    assert (top_shares(np.zeros((2, 4)), 2) == 0).all(), "what has no part is not among the first"
     spearman, overlap = agreement(np.random.default_rng(0).normal(size=(6, 2000)), 50)
     assert abs(spearman) < 0.03 and overlap < 0.05

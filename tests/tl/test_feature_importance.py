@@ -7,6 +7,7 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import omicsbal as ob
 from omicsbal._keys import IMPORTANCE, STABILITY
@@ -172,6 +173,27 @@ def test_what_little_is_known_is_said(tri, quick):
     assert said["note"].str.startswith("Fewer than 20 cells. One member only: nothing is known of stability.").all()
     assert table[["sd", "stability"]].isna().all(axis=None) and said[["spearman", "overlap"]].isna().all(axis=None)
     assert (table["low"] == table["importance"]).all() and (table["note"] != "").all()
+    query = query[query.obs["cell_type"] == model.classes[1]].copy()
+    notes = ob.tl.feature_importance(model, query, n_top=2, key_added="one", **ASK)["note"]
+    assert notes.str.startswith(f"No cells of {model.classes[0]!r}, {model.classes[2]!r}: the baseline is without them.").all()
+
+
+def test_a_head_that_tells_nothing_has_no_features(tri, quick, tmp_path):
+    model = quick(tri, config=ob.FitConfig(max_epochs=1, n_members=1))
+    with torch.no_grad():
+        model.predictor.net.heads[model.modalities.index("rna")].weight.zero_()
+    table = ob.tl.feature_importance(model, tri, head="rna", **ASK)
+    said = tri.uns["omicsbal"][STABILITY]
+    assert table.empty and said["note"].str.contains("This head does not depend on it.").all() and (said["sum"] == 0).all()
+    assert said[["spearman", "overlap"]].isna().all(axis=None) and (said["n"] > 0).all()
+    tri.write(tmp_path / "data.h5mu")
+    assert mudata.read_h5mu(tmp_path / "data.h5mu").uns["omicsbal"][IMPORTANCE].empty
+    query = tri[:40].copy()
+    del query.uns["omicsbal"], query.obsm["X_omicsbal"]
+    query = mudata.MuData({"rna": query["rna"][:0].copy(), "atac": query["atac"], "protein": query["protein"]})
+    query.obs["cell_type"] = tri.obs["cell_type"].loc[query.obs_names]
+    with pytest.raises(ValueError, match="`head`: expected one of 'fused', 'atac', 'protein'"):
+        ob.tl.feature_importance(model, query, head="rna", **ASK)
 
 
 def test_columns_keep_their_names_where_there_are_no_features(tri, quick):
