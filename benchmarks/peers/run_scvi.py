@@ -67,7 +67,8 @@ def totalvi(train, test, about: dict):
 def multivi(train, test, about: dict):
     from scvi.model import MULTIVI
 
-    MULTIVI.setup_mudata(train, batch_key=about["batch"], modalities={"rna_layer": "rna", "atac_layer": "atac"})
+    for part in (train, test):  # it looks for a column in new cells that only its set-up writes
+        MULTIVI.setup_mudata(part, batch_key=about["batch"], modalities={"rna_layer": "rna", "atac_layer": "atac"})
     model = MULTIVI(train, n_genes=train["rna"].n_vars, n_regions=train["atac"].n_vars)
     model.train(**FIT)
     return classified(model.get_latent_representation(), model.get_latent_representation(test), train.obs["label"], about)
