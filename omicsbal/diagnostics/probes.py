@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from omicsbal._types import Arrays
 from omicsbal.balance._base import Strategy
 from omicsbal.nn.net import MultiOmicsNet
-from omicsbal.train.forward import everyone
+from omicsbal.train.forward import all_members
 from omicsbal.train.members import Members
 from omicsbal.train.outcome import Outcome
 
@@ -17,11 +17,15 @@ PLENTY = 5000  # rows a probe learns from: a few dozen columns gain nothing from
 
 
 def member_embeddings(net: MultiOmicsNet, strategy: Strategy, data: Arrays, members: Members) -> dict[str, np.ndarray]:
-    """``{m: (K, n, k)}``: every row as each fold member embeds it, each in coordinates of its own."""
-    parts: dict[str, list[torch.Tensor]] = {}
-    for outputs in everyone(net, strategy, data):
-        for m, z in outputs.z.items():
-            parts.setdefault(m, []).append(z[: members.n_folds].cpu())
+    """``{m: (K, n, k)}``: every row as each fold member embeds it, each in coordinates of its own.
+
+    On a graph a row's neighbours are found by all it shows, so there each modality is embedded with the rest hidden.
+    """
+    index, parts = torch.arange(len(data), device=data.y.device), {m: list[torch.Tensor]() for m in net.modalities}
+    for only in [None] if net.graph is None else [frozenset({m}) for m in net.modalities]:
+        for outputs in all_members(net, strategy, data, only=only, index=index):
+            for m in only or net.modalities:
+                parts[m].append(outputs.z[m][: members.n_folds].cpu())
     return {m: torch.cat(z, 1).numpy() for m, z in parts.items()}
 
 

@@ -85,7 +85,21 @@ class Utilized:
 
     def informative(self, m: str) -> bool:
         """Whether what the modality tells alone is above 0.02 nats in nine draws of ten."""
-        return bool((self.numbers_in_nats["ceiling", m][1] > NOTHING).mean() >= SURE)
+        return self._sure("ceiling", m)
+
+    def unfounded(self, kind: str, m: str) -> str:
+        """Why a ratio is one of noise, where it is: what it is divided by is not above 0.02 nats in nine draws of ten."""
+        if kind.startswith("retention") and not self.informative(m):
+            return "Alone it tells nothing for sure: nothing to retain."
+        if kind == "retention" and not self._sure("alone_probe", m):
+            return "A probe finds nothing for sure in the encoder trained alone: nothing to retain."
+        if kind in ("utilization", "share") and not self._sure(TOTAL, joined(self.told.game)):
+            return "All together tell nothing for sure: the ratio is noise."
+        return ""
+
+    def _sure(self, kind: str, m: str) -> bool:
+        """Whether a number is above 0.02 nats in nine draws of ten."""
+        return bool((self.numbers_in_nats[kind, m][1] > NOTHING).mean() >= SURE)
 
     @cached_property
     def numbers_in_nats(self) -> dict[tuple[str, str], Number]:
@@ -110,12 +124,11 @@ def utilization_rows(used: Utilized) -> Iterator[Row]:
         for key in [*wanted, (TOTAL, whole), ("competition", whole), ("fusion_value", whole)]:
             value, drawn = numbers[key]
             row = _row(used, kind=key[0], measure=measure, modality=key[1])
-            if key[0].startswith("retention") and not used.informative(key[1]):
-                row["note"] = "Alone it tells nothing for sure: nothing to retain."
-            elif np.isfinite(value):
+            unfounded = used.unfounded(*key)
+            if np.isfinite(value) and not (unfounded and key[0].startswith("retention")):
                 row |= used.told.number(value, drawn)
             said = f"Best alone: {used.best_alone(numbers)}." if key[0] == "competition" else used.notes.get(key, "")
-            row["note"] = " ".join(filter(None, [said, row["note"]]))
+            row["note"] = " ".join(filter(None, [unfounded, said, row["note"]]))
             yield row
 
 

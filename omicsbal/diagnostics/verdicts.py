@@ -115,6 +115,7 @@ def _filled(m: str, said: dict[str, Any], used: Utilized, numbers: Mapping[tuple
     row = {"modality": m, **said}
     for kind in SHOWN:
         value, drawn = numbers.get((kind, m), (np.nan, np.empty(0)))
+        value = np.nan if kind == "retention" and numbers and used.unfounded(kind, m) else value
         ends = used.told.number(value, drawn) if np.isfinite(value) else dict.fromkeys(("value", "low", "high"), np.nan)
         row[kind] = ends["value"]
         row |= {f"{kind}_low": ends["low"], f"{kind}_high": ends["high"]} if kind in ENDS else {}
@@ -141,7 +142,8 @@ def _sentence(used: Utilized, m: str, verdict: str, certainty: float, shares: Ma
         return f"{first}, not above nothing for sure{sure}. {end}"
     alone = used.numbers_in_nats["alone_probe", m][0]
     kept = f"a probe finds {alone:.2f} nats in an encoder trained alone and {nats('learned')} in that of the joint model"
-    kept += f" (retention {percent('retention')})"
+    if not used.unfounded("retention", m):
+        kept += f" (retention {percent('retention')})"
     if verdict == UNDER_USED:
         known = used.numbers_in_nats["learned", m][0]
         lost = alone - known > NOTHING and known < KEPT * alone

@@ -181,9 +181,8 @@ def _curves(ax: "Axes", history: Any, table: pd.DataFrame, looks: dict[str, Look
             ax.axvline(speeds[head], ymax=0.06, color=look.color, linewidth=2.5, label=f"_speed:{head}")
     ax.set_xlabel("epoch", fontsize="small")
     if not heads:
-        ax.text(
-            0.5, 0.5, "no head of a single modality\nwas trained in this fit", ha="center", transform=ax.transAxes, color=GREY
-        )
+        why = "no head of a single modality\nwas trained in this fit" if len(rows) else "no history of the fit\nunder this key"
+        ax.text(0.5, 0.5, why, ha="center", transform=ax.transAxes, color=GREY)
         ax.set(xticks=[], yticks=[])
         head_line(ax, "How fast each learned")
         return

@@ -38,7 +38,7 @@ def utilization(
     """Is a modality wasted by the joint training? What it could tell, what its encoder knows, what is used; with a verdict.
 
     Every modality is trained once more, alone, with the encoder, folds, budget and seed of the fit, so this takes about as long
-    as the fit did.
+    as the fit did. On a graph it gets a graph of its own, and encoders are probed with the other modalities hidden.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def _speeds(model: FittedModel, alone: Unimodal, used: Utilized) -> list[dict[st
     if "stage" in history:
         history = history[history["stage"].astype(str) == MAIN]
     rows = []
-    for kind, table in (("speed", history), ("speed_alone", alone.history)):
-        for m in used.names:
+    for kind, tables in (("speed", dict.fromkeys(used.names, history)), ("speed_alone", alone.history)):
+        for m, table in tables.items():
             epoch, share, note = speed(table, f"oof_{model.outcome.metric}:{m}", model.outcome.chance)
             common = {"kind": kind, "modality": m, "low": np.nan, "high": np.nan, "n": len(model.predictor.members.folds)}
             rows += [

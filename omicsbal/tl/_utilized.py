@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from omicsbal._types import FUSED, Arrays
+from omicsbal._types import FUSED
 from omicsbal.balance import Strategy
 from omicsbal.config import FitConfig, NetConfig
 from omicsbal.diagnostics.answers import Answers
-from omicsbal.diagnostics.ceilings import Unimodal, linear_alone, train_alone
+from omicsbal.diagnostics.ceilings import Unimodal, linear_alone, only, train_alone
 from omicsbal.diagnostics.posteriors import calibrated, having, out_of_fold_raw
 from omicsbal.diagnostics.probes import member_embeddings, probe
 from omicsbal.diagnostics.shapley import make_game
@@ -35,9 +35,9 @@ def alone_as_in(model: FittedModel, mdata: "MuData", found: Labelled, min_covera
     if net.encoder == "graph" and net.graph_form == "transductive":
         everything, _ = model.arrays(mdata, min_coverage=min_coverage, device=str(device))
         rest = subset(everything, np.setdiff1d(np.arange(mdata.n_obs), found.positions))
-        unlabelled = _only(rest, found.modalities)
+        unlabelled = only(rest, found.modalities)
     weight = torch.from_numpy(outcome.weights(found.y).astype(np.float32)).to(device)
-    labelled = replace(_only(found.data, found.modalities), y=torch.from_numpy(found.y).to(device), weight=weight)
+    labelled = replace(only(found.data, found.modalities), y=torch.from_numpy(found.y).to(device), weight=weight)
     bar, report = progress_bar(f"alone {model.label_key}", wanted=progress)
     try:
         return train_alone(
@@ -47,11 +47,6 @@ def alone_as_in(model: FittedModel, mdata: "MuData", found: Labelled, min_covera
         )  # fmt: skip
     finally:
         bar.close()
-
-
-def _only(data: Arrays, modalities: tuple[str, ...]) -> Arrays:
-    """Some modalities of the arrays."""
-    return replace(data, x={m: data.x[m] for m in modalities}, present={m: data.present[m] for m in modalities})
 
 
 def utilized_from(model: FittedModel, found: Labelled, alone: Unimodal, seed: int) -> tuple[Utilized, np.ndarray]:
@@ -104,7 +99,7 @@ def _kept(columns: list[np.ndarray], y: np.ndarray, rows: np.ndarray) -> tuple[n
 def _notes(model: FittedModel, found: Labelled, extra: dict[tuple[str, str], int]) -> dict[tuple[str, str], str]:
     """What must be said of numbers because of how the model was fitted."""
     fused = FUSED in model.predictor.trained
-    said = "" if saw_masks(model) else UNMASKED if fused else NO_FUSED
+    said = "" if saw_masks(model) or (fused and len(found.modalities) < 2) else UNMASKED if fused else NO_FUSED
     notes = {(kind, m): said for m in found.modalities for kind in ("solo", "need", "ignored", "utilization", "share")}
     for m in found.modalities:
         notes["ceiling", m] = (

@@ -45,12 +45,12 @@ def pair():
     )
 
 
-def judged(mdata, strategy, label="cell_type"):
+def judged(mdata, strategy, label="cell_type", **asked):
     """Fit, ask, and return the verdicts and the nats by kind and modality."""
     model = ob.tl.fit(mdata, label_key=label, strategy=strategy, experts=False, **OPTIONS)
-    table = ob.tl.utilization(model, mdata, device="cpu", progress=False)
+    table = ob.tl.utilization(model, mdata, device="cpu", progress=False, **asked)
     nats = table[table["measure"] == "information"].set_index(["kind", "modality"])
-    return mdata.uns["omicsbal"][VERDICTS].set_index("modality"), nats
+    return mdata.uns[asked.get("key_added", "omicsbal")][VERDICTS].set_index("modality"), nats
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +115,16 @@ def test_noise_is_uninformative_and_nobody_is_told_to_boost_it(learnt):
 
 
 def test_a_starved_modality_is_found_and_not_when_it_is_fed():
-    verdicts, nats = judged(pair(), Starving())
+    mdata = pair()
+    verdicts, nats = judged(mdata, Starving())
     assert verdicts.loc["rna", "verdict"] == "under-used" and verdicts.loc["rna", "certainty"] > 0.9
     assert nats.loc[("retention", "rna"), "high"] < 0.9 and nats.loc[("retention", "rna"), "value"] < 0.7
     assert nats.loc[("retention", "protein"), "value"] > 0.9
     words = verdicts.loc["rna", "sentence"]
     assert words.startswith("rna: under-used. Alone it tells ") and "Try a strategy" in words
+    assert nats.loc[("solo", "rna"), "note"].startswith("The fused head was not trained with modalities hidden")
+    untimed = mdata.uns["omicsbal"][UTILIZATION].query("kind == 'speed'")
+    assert untimed["value"].isna().all() and (untimed["note"] == "Its head was not trained.").all()
     verdicts, nats = judged(pair(), "uniform")
     assert "under-used" not in set(verdicts["verdict"])
     assert (nats.loc["retention", "value"] > 0.85).all()
@@ -131,10 +135,6 @@ def test_what_was_trained_alone_retains_all_of_it():
     _, nats = judged(mdata, "unimodal")
     np.testing.assert_allclose(nats.loc["retention", "value"].to_numpy(float), 1, atol=1e-9)
     assert nats.loc["total", "note"].iloc[0].startswith("No fused head")
-    gone = ob.tl.fit(mdata, label_key="cell_type", strategy="joint", experts=False, **OPTIONS)
-    table = ob.tl.utilization(gone, mdata, device="cpu", progress=False)
-    untrained = table[(table["kind"] == "speed")]
-    assert untrained["value"].isna().all() and (untrained["note"] == "Its head was not trained.").all()
 
 
 def test_a_copy_is_not_under_used():
@@ -156,14 +156,19 @@ def test_permuted_labels_leave_nothing():
     assert (nats.loc["total", "low"] <= 0).all()
 
 
-def test_a_masked_head_is_asked_without_a_warning_and_donors_are_whole(learnt):
-    mdata, model, table = learnt
-    grouped = ob.tl.utilization(model, mdata, group_key="donor", device="cpu", progress=False, key_added="by_donor")
-    assert grouped["note"].str.contains("Only 6 groups").any()
-    same = [c for c in COLUMNS if c not in ("low", "high", "note")]
-    pd.testing.assert_frame_equal(grouped[same], table[same])
-    verdicts, nats = judged(pair(), ob.balance.ModalityDropout())
-    assert (nats.loc["solo", "note"] == "").all() and len(verdicts) == 2
+def test_a_masked_head_is_asked_without_a_warning_and_donors_are_drawn_under_another_key():
+    mdata = pair()
+    verdicts, nats = judged(mdata, ob.balance.ModalityDropout(), group_key="donor", key_added="by_donor")
+    assert (nats.loc["solo", "note"] == "Only 6 groups: the interval is too narrow.").all() and len(verdicts) == 2
+    assert "folds" not in mdata.uns["by_donor"] and UTILIZATION not in mdata.uns["omicsbal"]
+
+
+def test_a_single_modality_is_told_of_without_talk_of_hiding():
+    mdata = mudata.MuData({"protein": pair()["protein"].copy()})
+    mdata.obs["cell_type"] = pair().obs["cell_type"].to_numpy()
+    verdicts, nats = judged(mdata, "uniform")
+    assert list(verdicts["verdict"]) == ["fair"] and not nats["note"].str.contains("hidden").any()
+    assert nats.loc[("solo", "protein"), "value"] == nats.loc[("total", "protein"), "value"]
 
 
 def test_what_is_refused_and_nothing_is_written(learnt, frozen, tri, quick, tmp_path):
