@@ -67,8 +67,9 @@ def anchored_pid(
     -------
     DataFrame, a row each for ``redundant``, ``unique_1``, ``unique_2``, ``synergistic``, ``total`` (the sum of these four: I_12,
     or I_u where that is larger), ``information_1`` and ``information_2`` (R + U_1 and R + U_2): ``value``, ``low`` and ``high``
-    (95 % interval, bias-corrected percentiles; NaN with a single group) in nats, ``n``, and ``lower_bound``, 1 for the synergy
-    and the total unless the interval of the total reaches H(Y), beyond which there is nothing to find.
+    (95 % interval within 0 and H(Y), see `omicsbal.diagnostics.resampling.interval`; NaN with a single group) in nats, ``n``, and
+    ``lower_bound``, 1 for the synergy and the total unless the interval of the total reaches H(Y), beyond which there is nothing
+    to find.
 
     Raises
     ------
@@ -91,9 +92,10 @@ def anchored_pid(
     weights = draw_weights(n, groups=groups, n_draws=n_draws, random_state=random_state)
     step = max(1, CELLS // answer.size)
     draws = np.concatenate([_parts(sources, logs[2], y, weights[i : i + step], start=answer)[0] for i in range(0, n_draws, step)])
-    ends = [interval(value, column, groups=groups) for value, column in zip(found[0], draws.T, strict=True)]
-    table = pd.DataFrame({"part": PARTS, "value": found[0], "low": [e[0] for e in ends], "high": [e[1] for e in ends], "n": n})
     most = entropy_of(y, whole, n_classes=c)[0]
+    limits = (0.0, float(most))
+    ends = [interval(value, column, groups=groups, limits=limits) for value, column in zip(found[0], draws.T, strict=True)]
+    table = pd.DataFrame({"part": PARTS, "value": found[0], "low": [e[0] for e in ends], "high": [e[1] for e in ends], "n": n})
     reach = found[0, PARTS.index("total")] if np.isnan(ends[4][1]) else ends[4][1]
     table["lower_bound"] = (table["part"].isin(["synergistic", "total"]) & (reach < 0.99 * most)).astype(int)
     return table

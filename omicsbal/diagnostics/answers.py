@@ -35,10 +35,17 @@ class Answers:
         """(n, M) Shapley values of each row's log p(y | x_S), nats: their mean is the contribution."""
         return np.asarray(self.log_truth @ self.game.shapley.T)
 
-    def number(self, value: float, drawn: np.ndarray) -> dict[str, float]:
-        """Value and interval from draws; those without a number do not count."""
+    def some(self, rows: np.ndarray | None) -> np.ndarray | None:
+        """Donors of some rows (bool); None: of all."""
+        return self.groups if self.groups is None or rows is None else self.groups[rows]
+
+    def number(
+        self, value: float, drawn: np.ndarray, *, rows: np.ndarray | None = None, limits: tuple[float, float] | None = None
+    ) -> dict[str, float]:
+        """Value and interval from draws; those without a number do not count. `rows` (bool): those that it is about."""
         drawn = drawn[np.isfinite(drawn)]
-        low, high = interval(value, drawn, groups=self.groups) if len(drawn) else (np.nan, np.nan)
+        known = len(drawn) and np.isfinite(value)
+        low, high = interval(value, drawn, groups=self.some(rows), limits=limits) if known else (np.nan, np.nan)
         return {"value": value, "low": low, "high": high}
 
     def refusal(self) -> str:

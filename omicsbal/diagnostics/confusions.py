@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from omicsbal.diagnostics.answers import Answers
-from omicsbal.diagnostics.resampling import note_on_groups
+from omicsbal.diagnostics.contribution import note_on_class
 
-FEW = 20  # rows of a class below which it is marked
 TOP = 10  # confusions that are listed for a modality
 Row = dict[str, Any]
 
@@ -57,8 +56,7 @@ def _confusion(told: Answers, m: str, draws: np.ndarray, without: np.ndarray, a:
     taken, still = without[mine] == b, told.guess[mine, -1] == b
     mass = draws[:, mine].sum(axis=1)
     drawn = (draws[:, mine] @ (taken.astype(draws.dtype) - still))[mass > 0] / mass[mass > 0]
-    numbers = told.number(float(taken.mean() - still.mean()), drawn)
-    note = f"Fewer than {FEW} rows. {note_on_groups(told.groups)}".strip() if mine.sum() < FEW else note_on_groups(told.groups)
+    numbers = told.number(float(taken.mean() - still.mean()), drawn, rows=mine)
     row: Row = {"modality": m, "class": told.classes[a], "taken_for": told.classes[b], **numbers}
     row |= {"without": float(taken.mean()), "with": float(still.mean())}
-    return row | {"n": int(mine.sum()), "rows": told.rows, "note": note}
+    return row | {"n": int(mine.sum()), "rows": told.rows, "note": note_on_class(told, mine)}

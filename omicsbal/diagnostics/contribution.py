@@ -19,7 +19,8 @@ Row = dict[str, Any]
 def contribution_rows(told: Answers, *, measures: Iterable[str] = ("information", "macro_f1")) -> Iterator[Row]:
     """Rows of the table of `omicsbal.tl.contribution`, which describes them.
 
-    Intervals: bias-corrected percentiles of 500 draws of rows, or of donors, 95 %, with the posteriors and the prior as they are.
+    Intervals: bias-corrected percentiles of 500 draws of rows, or of donors, 95 %, with the posteriors and the prior as they are;
+    that of the index of imbalance is widened within 0 and 1 (`omicsbal.diagnostics.resampling.interval`).
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def _imbalance(told: Answers, measure: str, shares: np.ndarray, drawn: np.ndarra
     """The index of how unequal contributions are; nothing where there is nothing to be unequal."""
     if len(told.game.names) < 2:
         return _row(told, kind="imbalance", measure=measure, note="A single modality.")
-    row = _row(told, kind="imbalance", measure=measure, **told.number(float(imbalance(shares)[0]), imbalance(drawn)))
+    row = _row(
+        told, kind="imbalance", measure=measure, **told.number(float(imbalance(shares)[0]), imbalance(drawn), limits=(0.0, 1.0))
+    )
     if np.quantile(total, 0.025) <= 0:
         row["note"] = f"All together tell nothing for sure: the index is noise. {row['note']}".strip()
     return row
@@ -112,10 +115,8 @@ def _by_class(told: Answers, draws: np.ndarray) -> Iterator[Row]:
             drawn = sums / mass[mass > 0, None]
             for j, m in enumerate(game.names):
                 mean = float(values[mine, j].mean())
-                row = _row(told, kind=kind, measure=measure, modality=m, n=int(mine.sum()), **told.number(mean, drawn[:, j]))
-                row["class"] = told.classes[k]
-                if mine.sum() < FEW:
-                    row["note"] = f"Fewer than {FEW} rows. {row['note']}".strip()
+                row = _row(told, kind=kind, measure=measure, modality=m, n=int(mine.sum()))
+                row |= told.number(mean, drawn[:, j], rows=mine) | {"class": told.classes[k], "note": note_on_class(told, mine)}
                 if (kind, measure) == ("need", "information"):
                     row["p"] = _p_value(mean, drawn[:, j], _units(told, mine))
                 rows.append(row)
@@ -124,6 +125,12 @@ def _by_class(told: Answers, draws: np.ndarray) -> Iterator[Row]:
         for row, q in zip(tested, stats.false_discovery_control([r["p"] for r in tested]), strict=True):
             row["q"] = float(q)
     yield from rows
+
+
+def note_on_class(told: Answers, rows: np.ndarray) -> str:
+    """What must be said of a number about the `rows` (bool) of a class; its donors may be fewer than there are."""
+    few = f"Fewer than {FEW} rows." if rows.sum() < FEW else ""
+    return f"{few} {note_on_groups(told.some(rows))}".strip()
 
 
 def _units(told: Answers, rows: np.ndarray) -> int:

@@ -15,7 +15,7 @@ def entropy_of(y: np.ndarray, weights: np.ndarray, *, n_classes: int) -> np.ndar
     """Plug-in H(Y) in nats of codes y (n,) under row weights (B, n), shape (B,)."""
     share = weights @ np.eye(n_classes)[y]
     share /= share.sum(axis=1, keepdims=True)
-    return np.asarray(-xlogy(share, share).sum(axis=1))
+    return np.asarray(0.0 - xlogy(share, share).sum(axis=1))  # of a single class 0, not -0
 
 
 def usable_of(log_proba: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -31,9 +31,9 @@ def usable_information(
     """Information about the label that held-out posteriors make usable, with a 95 % interval over rows or groups.
 
     ``I = clip(H(Y) - CE, 0, H(Y))``, nats: at most the mutual information in expectation, and equal to it for exact posteriors
-    (Xu et al. 2020, arXiv:2002.10689). The interval (bias-corrected percentiles of 200
-    bootstrap draws) says what other rows, or other donors, could have
-    given; what training on them could have given it leaves out.
+    (Xu et al. 2020, arXiv:2002.10689). The interval (200 bootstrap draws, within 0 and H(Y), see
+    `omicsbal.diagnostics.resampling.interval`) says what other rows, or other donors, could have given; what training on them
+    could have given it leaves out.
 
     Parameters
     ----------
@@ -57,9 +57,10 @@ def usable_information(
     >>> round(value, 3)  # ln 2 - h(0.1) would be 0.368 if one in ten were wrong; none is
     0.588
     """
-    value = usable_of(log_proba, y, np.ones((1, len(y))))[0]
+    every = np.ones((1, len(y)))
+    value, most = usable_of(log_proba, y, every)[0], entropy_of(y, every, n_classes=log_proba.shape[1])[0]
     draws = usable_of(log_proba, y, draw_weights(len(y), groups=groups, random_state=random_state))
-    return float(value), *interval(value, draws, groups=groups)
+    return float(value), *interval(value, draws, groups=groups, limits=(0.0, float(most)))
 
 
 def shared_information(

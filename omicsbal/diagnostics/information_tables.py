@@ -60,7 +60,8 @@ def information_rows(told: Told) -> Iterator[Row]:
     some = told.some(every)
     weights = draw_weights(int(every.sum()), groups=some, random_state=told.seed)
     value = entropy_of(told.y[every], np.ones((1, int(every.sum()))), n_classes=n_classes)[0]
-    low, high = interval(value, entropy_of(told.y[every], weights, n_classes=n_classes), groups=some)
+    drawn = entropy_of(told.y[every], weights, n_classes=n_classes)
+    low, high = interval(value, drawn, groups=some, limits=(0.0, float(np.log(n_classes))))
     yield told.row("entropy", "", "", every, "plug-in", value=float(value), low=low, high=high)
     whole = frozenset(told.modalities)
     for pattern in [p for p in told.log_proba if len(p) <= 2 or p == whole]:

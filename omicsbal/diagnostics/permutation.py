@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from omicsbal._types import Arrays
-from omicsbal.diagnostics.posteriors import experts_say, fold_experts, fold_pools, new_rows_raw, pooled
+from omicsbal.diagnostics.posteriors import FoldExperts, experts_say, fold_pools, new_rows_raw, pooled
 from omicsbal.train.forward import head_arrays, out_of_fold
 from omicsbal.train.pooling import Raw
 from omicsbal.train.predictor import Pattern, Predictor
@@ -23,7 +23,7 @@ def permuted_guesses(
     pattern: Pattern,
     rows: np.ndarray,
     folds: np.ndarray,
-    trained_on: bool,
+    experts: FoldExperts | None,
     n_permutations: int = PERMUTATIONS,
     random_state: int = 0,
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -43,8 +43,8 @@ def permuted_guesses(
         (n,) bool: those that have all of `pattern`; the others are neither permuted nor told.
     folds
         (n,) of the members, or, for new rows, of calibration.
-    trained_on
-        Whether these are the training rows.
+    experts
+        Of training rows, by `omicsbal.diagnostics.posteriors.fold_experts`; None: these are new rows.
     n_permutations
         For each modality.
     random_state
@@ -55,21 +55,20 @@ def permuted_guesses(
     Each modality of `pattern`, in the order of the model, with codes (rows.sum(), n_permutations). Nothing where no head speaks,
     or where training rows are known by their place in a graph, whose links a permutation does not change.
     """
-    if trained_on and predictor.net.graph is not None:
+    if experts is not None and predictor.net.graph is not None:
         return
-    again = fold_experts(predictor, data, y) if trained_on else {}
     able = predictor.able(pattern)
 
     def raw_of(arrays: Arrays) -> Raw:
-        if not trained_on:
+        if experts is None:
             return new_rows_raw(predictor, arrays, [pattern])[pattern]
         outputs = out_of_fold(predictor.net, predictor.strategy, arrays, predictor.members, only=pattern)
         raw = head_arrays(outputs, [h for h in able if h in predictor.trained])
         found = {h: predictor.outcome.link(values[0]) for h, values in raw.items()}
-        return found | {h: v for h, v in experts_say(again, predictor, arrays).items() if h in able}
+        return found | {h: v for h, v in experts_say(experts, predictor, arrays).items() if h in able}
 
     pools = fold_pools(raw_of(data), y, rows, folds, predictor.outcome)
-    blocks = np.where(rows, folds if trained_on else 0, -1)
+    blocks = np.where(rows, 0 if experts is None else folds, -1)
     rng = np.random.default_rng(random_state)
     for m in [m for m in predictor.modalities if m in pattern and pools]:
         told = []

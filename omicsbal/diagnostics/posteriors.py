@@ -31,10 +31,16 @@ class Counted(Classes):
     power = 0.0
 
 
-def out_of_fold_raw(predictor: Predictor, data: Arrays, y: np.ndarray, patterns: Iterable[Pattern]) -> dict[Pattern, Raw]:
+FoldExperts = Mapping[str, Mapping[int, Expert]]
+
+
+def out_of_fold_raw(
+    predictor: Predictor, data: Arrays, y: np.ndarray, patterns: Iterable[Pattern], *, experts: FoldExperts | None = None
+) -> dict[Pattern, Raw]:
     """Uncalibrated predictions ``{pattern: {head: (n, c)}}`` of the training rows by members that never saw them.
 
-    Linear experts, of which a model keeps only the one of all rows, are fitted again on the other folds at its penalty.
+    Linear experts, of which a model keeps only the one of all rows, are fitted again on the other folds at its penalty, unless
+    given as `experts`, by `fold_experts`.
     """
     outcome, net = predictor.outcome, predictor.net
 
@@ -45,7 +51,7 @@ def out_of_fold_raw(predictor: Predictor, data: Arrays, y: np.ndarray, patterns:
     # What else is visible matters to the fused head and, on a graph, to whose neighbours a row looks at.
     sensitive = {FUSED} if net.graph is None else set(predictor.trained)
     fixed = seen([h for h in predictor.trained if h not in sensitive], None)
-    fixed |= experts_say(fold_experts(predictor, data, y), predictor, data)
+    fixed |= experts_say(fold_experts(predictor, data, y) if experts is None else experts, predictor, data)
     found = {}
     for pattern in patterns:
         able = predictor.able(pattern)
@@ -69,7 +75,7 @@ def fold_experts(predictor: Predictor, data: Arrays, y: np.ndarray) -> dict[str,
     return found
 
 
-def experts_say(again: Mapping[str, Mapping[int, Expert]], predictor: Predictor, data: Arrays) -> Raw:
+def experts_say(again: FoldExperts, predictor: Predictor, data: Arrays) -> Raw:
     """What `fold_experts` say of the rows of their folds, log-probabilities or values; NaN where a row lacks what they need."""
     folds, found = predictor.members.folds, {}
     for name, experts in again.items():

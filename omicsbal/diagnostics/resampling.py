@@ -24,13 +24,19 @@ def draw_weights(n: int, *, groups: np.ndarray | None = None, n_draws: int = DRA
     return counts.astype(np.float32)[:, code]
 
 
-def interval(value: float, draws: np.ndarray, *, groups: np.ndarray | None = None) -> tuple[float, float]:
+def interval(
+    value: float, draws: np.ndarray, *, groups: np.ndarray | None = None, limits: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Bias-corrected percentile interval of draws (B,); NaN where there is a single group, which cannot be drawn otherwise.
 
     With F the share of draws below `value` (ties count half) and z = Phi^-1(F), the ends are the quantiles Phi(2 z - 1.96) and
     Phi(2 z + 1.96) (Efron 1987, doi:10.1080/01621459.1987.10478410, without acceleration); `value` is always inside. Plain
     percentiles sit too low for what has a minimum or a limit in it, as redundancy has: they held it in 83 % of samples where
     these held it in 93 %.
+
+    `limits` are for a number that cannot leave them: the interval is then widened to ``value +- 1.96 sd(draws)`` inside of them,
+    our choice. Where the truth is a limit, every draw may lie beyond it: of 100 decompositions of 200 or 1,000 cells in simulated
+    data with a unique part of 0, percentiles alone held it in 26, these in 95, a fifth wider there and a tenth elsewhere.
     """
     if groups is not None and len(np.unique(groups)) < 2:
         return np.nan, np.nan
@@ -38,7 +44,11 @@ def interval(value: float, draws: np.ndarray, *, groups: np.ndarray | None = Non
     z = norm.ppf(np.clip(below, 0.5 / len(draws), 1 - 0.5 / len(draws)))
     reach = norm.ppf((1 + LEVEL) / 2)
     low, high = np.quantile(draws, norm.cdf([2 * z - reach, 2 * z + reach]))
-    return float(min(low, value)), float(max(high, value))
+    low, high = min(low, value), max(high, value)
+    if limits is not None:
+        wide = reach * draws.std()
+        low, high = min(low, max(value - wide, limits[0])), max(high, min(value + wide, limits[1]))
+    return float(low), float(high)
 
 
 def note_on_groups(groups: np.ndarray | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 Pattern = frozenset[str]
 EXACT = 8  # modalities up to which every coalition is asked: 256 of them
+ROUNDING = 1e-12  # of a sum of values
 ORDERS = 64  # in which modalities join, where there are more
 
 
@@ -163,7 +164,7 @@ def imbalance(shares: np.ndarray) -> np.ndarray:
     """``(max phi - min phi) / sum |phi|`` of Shapley values (..., M): 0 where all are equal, 1 where one has everything.
 
     Our choice of index. It is no verdict: modalities that differ in what they could tell ought to differ in what they contribute.
-    A value below zero counts by its size. NaN where all values are zero.
+    A value below zero counts by its size. NaN where all values are zero, up to rounding.
 
     Examples
     --------
@@ -171,4 +172,4 @@ def imbalance(shares: np.ndarray) -> np.ndarray:
     [0.0, 1.0, 0.5]
     """
     size = np.abs(shares).sum(axis=-1)
-    return np.asarray((shares.max(axis=-1) - shares.min(axis=-1)) / np.where(size > 0, size, np.nan))
+    return np.asarray((shares.max(axis=-1) - shares.min(axis=-1)) / np.where(size > ROUNDING, size, np.nan))

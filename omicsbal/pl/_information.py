@@ -160,7 +160,8 @@ def _name_bars(ax: "Axes", bars: list[tuple[str, str]], pid: pd.DataFrame, entro
     ax.set_xlabel("information about the label (nats), bars with 95% intervals", fontsize="small")
     if np.isfinite(entropy):
         ax.axvline(entropy, color=FAINT, linewidth=2.5, zorder=0.5)
-    ax.set_xlim(0, 1.12 * float(np.nanmax([entropy, *pid["high"], *pid["value"]])))
+    most = float(np.nanmax([entropy, *pid["high"], *pid["value"], 0.0]))
+    ax.set_xlim(0, 1.12 * most or 1.0)  # a single class has nothing to be told
 
 
 def _legend(ax: "Axes", pid: pd.DataFrame, looks: dict[str, Look], entropy: float) -> None:

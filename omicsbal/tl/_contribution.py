@@ -17,7 +17,7 @@ from omicsbal.diagnostics.answers import MEASURES, OF_NUMBERS, PERMUTED, Answers
 from omicsbal.diagnostics.confusions import confusion_rows
 from omicsbal.diagnostics.contribution import contribution_rows
 from omicsbal.diagnostics.permutation import PERMUTATIONS, permuted_guesses
-from omicsbal.diagnostics.posteriors import having
+from omicsbal.diagnostics.posteriors import fold_experts, having
 from omicsbal.diagnostics.shapley import make_game
 from omicsbal.model import FittedModel, versions
 from omicsbal.pp.checks import check_mdata
@@ -122,8 +122,9 @@ def contribution(
     the goal; a modality may have little to tell. A share mixes what is unique, redundant and synergistic, which
     `omicsbal.tl.information` tells apart.
 
-    *Intervals* (bias-corrected percentiles of 500 bootstrap draws) are over rows, or donors, with the model as it is. Time and
-    memory grow as 2^M; above eight modalities 64 orders are sampled.
+    *Intervals* (bias-corrected percentiles of 500 bootstrap draws; none for a class of a single donor) are over rows, or donors,
+    with the model as it is; that of the index is widened so that it can hold 0 (`omicsbal.diagnostics.resampling.interval`). Time
+    and memory grow as 2^M; above eight modalities 64 orders are sampled.
 
     Examples
     --------
@@ -159,7 +160,8 @@ def contribution(
 def _answers(model: FittedModel, found: Labelled, complete: np.ndarray, n_permutations: int, seed: int) -> Answers:
     """What the model says of the complete rows from every coalition, and from permuted modalities."""
     game = make_game(found.modalities, random_state=seed)
-    logs = log_posteriors(model, found, [c for c in game.coalitions if c], random_state=seed)
+    experts = fold_experts(model.predictor, found.data, found.y) if found.trained_on else None
+    logs = log_posteriors(model, found, [c for c in game.coalitions if c], random_state=seed, experts=experts)
     groups, folds = None if found.groups is None else found.groups[complete], judging_folds(model, found, random_state=seed)
     some = ((coalition, values[complete]) for coalition, values in logs)
     more: dict[str, Any] = {"groups": groups, "rows": found.rows, "random_state": seed}
@@ -169,7 +171,7 @@ def _answers(model: FittedModel, found: Labelled, complete: np.ndarray, n_permut
     if not n_permutations or told.refusal():
         return told
     how: dict[str, Any] = {"pattern": frozenset(found.modalities), "rows": complete, "folds": folds}
-    how |= {"trained_on": found.trained_on, "n_permutations": n_permutations, "random_state": seed}
+    how |= {"experts": experts, "n_permutations": n_permutations, "random_state": seed}
     return replace(told, permuted=dict(permuted_guesses(model.predictor, found.data, found.y, **how)))
 
 

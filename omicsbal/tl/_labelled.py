@@ -11,7 +11,7 @@ from omicsbal import _keys
 from omicsbal._keys import Keys
 from omicsbal._types import FUSED, Arrays
 from omicsbal._validate import check_number, problem
-from omicsbal.diagnostics.posteriors import calibrated, calibration_folds, having, new_rows_raw, out_of_fold_raw
+from omicsbal.diagnostics.posteriors import FoldExperts, calibrated, calibration_folds, having, new_rows_raw, out_of_fold_raw
 from omicsbal.model import FittedModel
 from omicsbal.pp import find_groups, find_label
 from omicsbal.pp.folds import MERGED
@@ -93,12 +93,20 @@ def judging_folds(model: FittedModel, found: Labelled, *, random_state: int) -> 
 
 
 def log_posteriors(
-    model: FittedModel, found: Labelled, patterns: Iterable[Pattern], *, random_state: int
+    model: FittedModel,
+    found: Labelled,
+    patterns: Iterable[Pattern],
+    *,
+    random_state: int,
+    experts: FoldExperts | None = None,
 ) -> Iterator[tuple[Pattern, np.ndarray]]:
-    """Each pattern with its calibrated log-posteriors (n, c), nats, or values (n, 1); NaN where a row lacks a modality of it."""
+    """Each pattern with its calibrated log-posteriors (n, c), nats, or values (n, 1); NaN where a row lacks a modality of it.
+
+    `experts` as in `omicsbal.diagnostics.posteriors.out_of_fold_raw`.
+    """
     predictor, folds = model.predictor, judging_folds(model, found, random_state=random_state)
     if found.trained_on:
-        raw = out_of_fold_raw(predictor, found.data, found.y, patterns)
+        raw = out_of_fold_raw(predictor, found.data, found.y, patterns, experts=experts)
     else:
         raw = new_rows_raw(predictor, found.data, patterns)
     for pattern, heads in raw.items():

@@ -232,3 +232,44 @@ def test_naming_the_largest_class_is_worth_no_less_than_guessing():
     told = answers_from(make_game("a"), [(frozenset("a"), flat)], y, groups=None, classes="xyz", rows="held-out")
     found = pd.DataFrame(contribution_rows(told, measures=["macro_f1"])).query("`class` == '' and kind == 'solo'").iloc[0]
     assert (found["low"], found["value"], found["high"]) == (0, 0, 0)
+
+
+def test_a_class_of_one_donor_has_no_interval():
+    """Its donor is drawn or not: every draw has the same mean, which is no certainty."""
+    y = np.repeat([0, 1, 2], [60, 60, 40])
+    seen = y.copy()
+    seen[100:110], seen[120:125] = 2, 1
+    donor = np.where(y == 2, 0, np.arange(160) % 12)
+    donor[y == 1] %= 4
+    told = dataclasses.replace(made(y, seen), groups=donor)
+    for table in (pd.DataFrame(contribution_rows(told, measures=["accuracy"])), pd.DataFrame(confusion_rows(told))):
+        mine = {name: table[table["class"] == name] for name in "yz"}
+        assert mine["z"][["low", "high"]].isna().all(axis=None) and (mine["z"]["note"] == "A single group: no interval.").all()
+        assert mine["y"][["low", "high"]].notna().all(axis=None) and mine["y"]["note"].str.startswith("Only 4 groups").all()
+
+
+def test_equal_shares_are_possible_where_they_are():
+    """Two modalities that tell the same amount, wrong in different rows: the index of imbalance holds 0."""
+    held = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(2, size=200)
+        one, two = (np.where(rng.random(200) < 0.2, 1 - y, y) for _ in range(2))
+        said = [np.log(0.6 * np.eye(2)[k] + 0.2) for k in (one, two)]
+        both = sum(said) - np.logaddexp(*sum(said).T)[:, None]
+        asked = [(frozenset("a"), said[0]), (frozenset("b"), said[1]), (frozenset("ab"), both)]
+        told = answers_from(make_game("ab"), asked, y, groups=None, classes="xy", rows="held-out", random_state=seed)
+        (row,) = (r for r in contribution_rows(told, measures=["information"]) if r["kind"] == "imbalance")
+        held += row["low"] <= 0
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+    assert held >= 16  # of 20: fewer have a probability below 1 in 100 at 95 %
+
+
+def test_nothing_is_not_unequal():
+    """Accuracies that are all the prior's, up to rounding: no index, and no interval of it."""
+    y = np.repeat([0, 1, 2], [50, 40, 40])
+    flat = np.tile(np.log([0.4, 0.3, 0.3]), (130, 1))
+    asked = [(frozenset(c), flat) for c in ("a", "b", "c", "ab", "ac", "bc", "abc")]
+    told = answers_from(make_game("abc"), asked, y, groups=None, classes="xyz", rows="held-out")
+    (row,) = (r for r in contribution_rows(told, measures=["accuracy"]) if r["kind"] == "imbalance")
+    assert np.isnan([row["value"], row["low"], row["high"]]).all()

@@ -114,3 +114,23 @@ def test_what_cannot_be_measured_is_said():
     assert np.isnan(parts[0]["value"]) and parts[0]["note"] == "No head of the model speaks for a."
     donors = [*information_rows(told(groups=np.zeros(60)))][1]
     assert np.isfinite(donors["value"]) and np.isnan(donors["low"]) and donors["note"] == "A single group: no interval."
+
+
+def test_a_limit_is_held_where_the_truth_is_one():
+    """The size of a difference that is 0: every draw is above it, and so is every percentile."""
+    hits = {None: 0, (0.0, 9.0): 0}
+    for seed in range(60):
+        x = np.random.default_rng(seed).normal(size=100)
+        draws = np.abs(draw_weights(100, random_state=seed) @ x / 100)
+        for limits in hits:
+            low, high = interval(abs(x.mean()), draws, limits=limits)
+            hits[limits] += low <= 0 <= high
+            assert 0 <= low <= abs(x.mean()) <= high
+    assert hits[None] < 30 and hits[0.0, 9.0] >= 51, hits
+
+
+def test_entropy_at_its_most_is_no_certainty():
+    """As many of each class: all draws lie below ln 2, and other rows could have had less."""
+    entropy = next(information_rows(told(y=np.arange(60) % 2)))
+    assert entropy["value"] == pytest.approx(np.log(2)) == pytest.approx(entropy["high"])
+    assert entropy["low"] < np.log(2) - 0.005

@@ -120,3 +120,13 @@ def test_what_is_refused(fitted):
         ob.pl.information(mdata)
     with pytest.raises(TypeError, match="expected a MuData"):
         ob.pl.information(mdata["rna"])
+
+
+def test_a_single_class_is_drawn_as_nothing_to_tell(fitted):
+    mdata = fitted()
+    said = mdata.uns["omicsbal"]
+    for name in ("information", "pid"):
+        said[name][["value", "low", "high"]] = np.nan
+    said["information"].loc[said["information"]["kind"] == "entropy", ["value", "low", "high"]] = 0.0
+    ax, _ = ob.pl.information(mdata)
+    assert ax.get_xlim() == (0.0, 1.0)

@@ -197,3 +197,21 @@ def test_a_number_is_shared_out_in_nats_and_r2(simulated, tmp_path):
     query.obs.loc[query.obs_names[:5], "age"] = np.nan
     held = ob.tl.contribution(model, query, value="r2", device="cpu")
     assert set(held["rows"]) == {"held-out"} and (held["n"] == 75).all() and pick(held, "total", "r2")["value"].iloc[0] > 0.3
+
+
+def test_experts_are_fitted_once(tri, quick, monkeypatch):
+    """The subsets and the permutations ask the same linear experts of the folds, which take the longest to make."""
+    from omicsbal.diagnostics import posteriors
+    from omicsbal.tl import _contribution
+
+    model, calls = quick(tri), []
+
+    def counted(*args):
+        calls.append(args)
+        return found(*args)
+
+    found = posteriors.fold_experts
+    for module in (posteriors, _contribution):
+        monkeypatch.setattr(module, "fold_experts", counted)
+    table = ob.tl.contribution(model, tri, value="macro_f1", n_permutations=2, device="cpu")
+    assert len(calls) == 1 and "permutation" in set(table["kind"])
