@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from omicsbal._types import Arrays
+from omicsbal.config import FitConfig, NetConfig
 from omicsbal.diagnostics.answers import Answers
-from omicsbal.diagnostics.ceilings import linear_alone, speed
+from omicsbal.diagnostics.ceilings import linear_alone, speed, train_alone
 from omicsbal.diagnostics.probes import probe
 from omicsbal.diagnostics.shapley import make_game
 from omicsbal.diagnostics.utilization import COLUMNS, Utilized, product_of, utilization_rows
@@ -124,12 +127,38 @@ def test_verdicts_and_sentences_state_their_numbers():
     assert "Try x." not in rows["a"]["sentence"]
 
 
+def test_a_share_of_nothing_is_left_out_of_the_sentence():
+    shares = {"ceiling_a": 0.9, "alone_probe_a": 0.5, "learned_a": 0.9, "ceiling_b": 0.9, "alone_probe_b": 0.9, "learned_b": 0.9}
+    row = verdict_rows(made(used=(0.9, 0.9, 0.95), product_both=0.95, **shares), advice="")[0]
+    assert np.isnan(row["retention"]) and row["verdict"] == "fair"
+    assert "nan" not in row["sentence"] and "retention" not in row["sentence"]
+
+
 def test_noise_is_not_to_be_boosted_and_weak_is_fair():
     noise, weak = (verdict_rows(all_of(0.95, share, used=(0.95, 0.5, 0.95)), advice="Try x.") for share in (0.5, 0.8))
     assert [r["verdict"] for r in noise] == ["fair", "uninformative"]
     assert noise[1]["sentence"].endswith("There is nothing to boost.") and noise[1]["certainty"] == 1
     assert weak[1]["verdict"] == "fair", "also with nothing on top of the other: what is redundant is not wasted"
     assert "Try x." not in weak[1]["sentence"]
+
+
+def test_a_ratio_to_nothing_is_no_number_and_is_said_to_be_noise():
+    shares = {f"{kind}_{m}": 0.9 for kind in ("ceiling", "alone_probe", "learned") for m in "ab"}
+    used = made(**shares | {"alone_probe_b": 0.7}, used=(0.9, 0.5, 0.9), product_both=0.9)  # linear models alone read b
+    used.numbers_in_nats["alone_probe", "b"] = (0.001, np.linspace(-0.01, 0.02, 500))
+    table = pd.DataFrame(utilization_rows(used), columns=COLUMNS).set_index(["kind", "modality", "measure"])
+    row = table.loc[("retention", "b", "information")]
+    assert np.isnan(row["value"]) and row["note"].startswith("A probe finds nothing for sure in the encoder trained alone")
+    assert table.loc[("retention_of_ceiling", "b", "information"), "value"] == pytest.approx(1)
+    said = verdict_rows(used, advice="")
+    assert np.isnan(said[1]["retention"]) and "retention" not in said[1]["sentence"] and "nan" not in said[1]["sentence"]
+    assert said[0]["retention"] == pytest.approx(1)
+    deaf = pd.DataFrame(utilization_rows(made(**shares, used=(0.5, 0.5, 0.7), product_both=0.9)), columns=COLUMNS)
+    ratios = deaf["kind"].isin(["utilization", "share"])
+    assert deaf.loc[ratios, "note"].str.startswith("All together tell nothing for sure").all()
+    assert not deaf.loc[~ratios, "note"].str.contains("All together").any()
+    noise = verdict_rows(all_of(0.95, 0.5, used=(0.95, 0.5, 0.95)), advice="")[1]
+    assert np.isnan(noise["retention"]) and np.isnan(noise["retention_low"])
 
 
 def test_ignored_by_a_head_that_saw_masks():
@@ -187,6 +216,27 @@ def test_a_probe_does_not_see_the_fold_it_speaks_of():
     told = probe(leaky, y, np.ones(120, bool), folds, CLASSES)
     scale = np.abs(told[:, 0] - told[:, 1])
     assert scale.max() < 3, "learnt from noise alone, it stays unsure"
+
+
+def test_on_a_graph_a_modality_alone_does_not_look_at_the_others():
+    rng = np.random.default_rng(4)
+    y, folds, here = np.arange(60) % 2, np.arange(60) // 2 % 3, torch.ones(60, dtype=torch.bool)
+    sure, weak = (torch.from_numpy(a * (2 * y[:, None] - 1) + rng.normal(size=(60, 6))).float() for a in (5.0, 0.3))
+    has = torch.arange(60) >= 6
+    how = {"net": NetConfig(width=4, depth=1, latent=2, encoder="graph", graph_neighbours=5), "random_state": 1}
+    how |= {"config": FitConfig(max_epochs=1, n_members=0)}
+
+    def alone(other):
+        weight = torch.ones(60)
+        data = Arrays({"weak": weak, "other": other}, {"weak": has, "other": here}, torch.from_numpy(y), weight)
+        return train_alone(data, folds, CLASSES, **how)
+
+    one, two = alone(sure), alone(torch.flip(sure, [0]))
+    np.testing.assert_array_equal(one.raw["weak"], two.raw["weak"])
+    np.testing.assert_array_equal(one.embeddings["weak"], two.embeddings["weak"])
+    assert np.abs(one.raw["other"] - two.raw["other"]).max() > 0.01
+    assert np.isnan(one.raw["weak"][:6]).all() and np.isfinite(one.raw["weak"][6:]).all()
+    assert one.embeddings["weak"].shape == (3, 60, 2) and list(one.history) == ["weak", "other"]
 
 
 def test_linear_alone_speaks_of_its_rows():
