@@ -13,9 +13,9 @@ import pytest
 
 import omicsbal as ob
 from omicsbal import _report, cli
-from omicsbal._report import _advice, _damage, _features, _make, _modalities, _performance, _samples, _wasted
+from omicsbal._report import _advice, _comparison, _damage, _data, _features, _make, _modalities, _performance, _samples, _wasted
 from omicsbal._report._facts import Facts
-from omicsbal._report._html import Html, table, text
+from omicsbal._report._html import Html, figure, table, text
 from omicsbal._report._sections import SECTIONS, sections_of
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -167,6 +167,15 @@ def test_names_are_escaped(made):
     assert "<x>" not in shown and "<z>" not in shown and "<w>" not in shown and "And 1 more" in shown
 
 
+def test_dollars_in_names_are_no_formulas():
+    def draw():
+        plain = plt.figure()
+        plain.text(0.5, 0.5, "a $CD_{4$")
+        return plain
+
+    assert "<img" in figure(draw, alt="A name.", caption="A name.")
+
+
 def test_what_was_missing_is_written_and_nothing_else(made):
     _, bare, mdata, _ = made
     new = set(mdata.uns["omicsbal"]) - set(bare.uns["omicsbal"])
@@ -252,6 +261,76 @@ def test_a_modality_that_adds_nothing_is_named_and_advised_on(facts):
     assert "better without rna" in " ".join(_modalities.needed(harmful))
 
 
+def test_a_modality_that_harms_or_may_be_noise_is_no_spare_one(facts):
+    harmful = " ".join(s.said for s in _advice.steps(contributions(facts, need=(-0.2, -0.3, -0.1))))
+    assert "better without rna (−0.20 nats, −0.30 to −0.10): leave it out" in harmful and "adds nothing" not in harmful
+    noise = contributions(facts, need=(0.01, -0.02, 0.03), shares=((0.1, -0.1, 0.2), (0.0, -0.1, 0.1)))
+    told = " ".join(s.said for s in _advice.steps(noise))
+    assert "they tell the same" not in told and "more samples would tell which of them are needed" in told
+    loose = " ".join(s.said for s in _advice.steps(contributions(facts, need=(0.2, -0.3, 0.7))))
+    assert "may do without" not in loose and "more samples would tell" in loose
+
+
+def test_a_gain_in_probabilities_is_told_beside_none_in_the_score(facts):
+    folds = facts.mdata.uns["omicsbal"]["fold_scores"].assign(macro_f1=0.5)
+    told = contributions(facts)
+    told.mdata.uns["omicsbal"]["fold_scores"] = folds
+    step = next(s.said for s in _advice.steps(told) if s.said.startswith("No gain over"))
+    assert "in macro-F1" in step and "Its probabilities do gain from" in step
+    assert "in macro-F1" in _performance.against(told)[0]
+
+
+def test_synergy_is_a_lower_bound_where_the_table_says_so(facts):
+    row = {"source_1": "rna", "source_2": "protein", "value": 0.2, "low": 0.1, "high": 0.3, "lower_bound": 1, "note": "Few."}
+    rows = [row | {"kind": kind} for kind in ("total", "synergistic", "redundant")]
+    told = put(facts, "pid", rows)
+    assert "only both together tell at least 0.20 (0.10 to 0.30)" in _modalities.pairs_said(told)[0]
+    assert "either tells 0.20" in _modalities.pairs_said(told)[0]
+    assert any("Few." in piece for piece in _modalities.information(told))
+    exact = put(facts, "pid", [r | {"lower_bound": 0} for r in rows])
+    assert "at least" not in _modalities.pairs_said(exact)[0]
+
+
+def comparisons(facts, key="omicsbal", label="cell_type"):
+    row = {"mean": 0.7, "low": 0.6, "high": 0.8, "n": 5, "rank": 1.0, "against": "omicsbal", "p": 0.01, "note": ""}
+    gains = {
+        "omicsbal": (np.nan, np.nan, np.nan, np.nan),
+        "lr:rna": (0.3, 0.2, 0.4, 0.01),
+        "rf:concat": (-0.1, -0.2, -0.05, 0.02),
+    }
+    gains |= {"<mine>": (0.1, 0.01, 0.2, 0.06), "lr:best-uni": (0.3, 0.2, 0.4, 0.01)}
+    rows = [
+        row | {"metric": metric, "system": name, "gain": g, "gain_low": low, "gain_high": high, "p_holm": p}
+        for metric in ("macro_f1", "log_loss", "seconds")
+        for name, (g, low, high, p) in gains.items()
+    ]
+    held = {"label_key": label} | dict(facts.mdata.uns.get(key, {}))
+    facts.mdata.uns[key] = held | {"compare_summary": pd.DataFrame(rows)}
+    return facts
+
+
+def test_a_comparison_is_told_where_there_is_one(facts):
+    before = " ".join(_comparison.comparison(facts))
+    assert "Not available" in before and "ob.tl.compare(" in before and _comparison.compared(facts) == []
+    told = comparisons(facts)
+    assert _comparison.compared(told) == [
+        "Compared on 5 equal folds in macro-F1, omicsbal is better than lr:rna and lr:best-uni; worse than rf:concat; "
+        "not to be told apart from <mine>."
+    ]
+    assert _comparison.better(told) == ["rf:concat (macro-F1 +0.10, +0.05 to +0.20)"]
+    assert "others do better: rf:concat" in _advice.steps(told)[0].said and _advice.steps(told)[0].section == "comparison"
+    page = Page("".join(_comparison.comparison(told)))
+    assert not page.wrong and "<mine>" in page.said and "named by the user" in page.said and page.all("img")
+    assert "+0.30 (+0.20 to +0.40)" in page.said and "random forest" in page.said and "No figure" not in page.said
+
+
+def test_a_comparison_under_another_key_counts_if_it_is_of_the_same_label(facts):
+    assert _comparison.place(comparisons(facts, key="others", label="batch")) == ""
+    assert _comparison.place(comparisons(facts, key="compared")) == "compared"
+    assert "No figure" not in "".join(_comparison.comparison(facts))
+    assert _comparison.place(comparisons(facts)) == "omicsbal"
+
+
 def test_confusions_are_told_only_where_they_are_sure(facts):
     row = {
         "modality": "rna",
@@ -306,6 +385,16 @@ def test_failing_and_small_classes_are_named(facts, monkeypatch):
     assert _performance.classes_said(facts).startswith("No class fails")
 
 
+def test_classes_that_were_left_out_or_merged_are_said_to_be(facts, monkeypatch):
+    shown = lambda: Page("".join(_data.data(facts))).said  # noqa: E731
+    assert "in the fit" not in shown()
+    names = list(facts.model.classes)
+    monkeypatch.setattr(type(facts.model), "classes", names[:-1])
+    assert "in the fit" in shown() and "left out" in shown()
+    monkeypatch.setattr(type(facts.model), "classes", [*names[:-1], "rare (merged)"])
+    assert "as rare (merged)" in shown() and "left out" not in shown()
+
+
 def test_suspects_and_calibration_follow_the_slots(facts):
     slot = facts.keys.suspect
     facts.mdata.obs[slot] = False
@@ -329,6 +418,13 @@ def test_verdicts_become_the_answer(facts):
     noise = put(facts, "verdicts", [rows[1] | {"verdict": "uninformative"}])
     assert _advice.wasted(noise)[0] == "No modality is found to be under-used by this model."
     assert "protein tells nothing of the label" in _advice.steps(noise)[0].said
+    assert "only 80% sure" in _advice.steps(noise)[0].said and "more samples would tell" in _advice.steps(noise)[0].said
+    sure = put(facts, "verdicts", [rows[1] | {"verdict": "uninformative", "certainty": 0.97}])
+    assert _advice.steps(sure)[0].said.endswith("here: leave it out.")
+    row = {"modality": "protein", "method": "split", "measure": "snr2", "partner": "", "class": "", "n": 90, "note": ""}
+    put(sure, "snr", [row | {"value": 0.2, "low": 0.1, "high": 0.3}])
+    assert "more noise than signal (signal to noise 0.20, 0.10 to 0.30): sequence deeper, or" in _advice.steps(sure)[0].said
+    assert sum("sequence deeper" in s.said for s in _advice.steps(sure)) == 1
 
 
 def test_what_joint_training_brings_has_the_right_sign(facts):
@@ -397,6 +493,10 @@ def test_other_data_are_refused_before_anything_is_computed(made, tmp_path, monk
         ob.report(model, bare, tmp_path / "a.html", key_added="other")
     with pytest.raises(TypeError, match="a FittedModel"):
         ob.report(bare, model, tmp_path / "a.html")
+    with pytest.raises(KeyError, match="group_key"):
+        ob.report(model, bare, tmp_path / "a.html", group_key="absent")
+    with pytest.raises(ValueError, match="device"):
+        ob.report(model, bare, tmp_path / "a.html", device="tpu")
     with pytest.raises(ValueError, match="random_state"):
         ob.report(model, bare, tmp_path / "a.html", random_state=-1)
     assert not list(tmp_path.iterdir()) and "omicsbal" not in never.uns

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from omicsbal import _keys
+from omicsbal._report._comparison import better, compared
 from omicsbal._report._diagnostics import params_of
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, join, text
@@ -14,10 +15,11 @@ from omicsbal._report._modalities import needed, overall, snr_notes, who_matters
 from omicsbal._report._performance import OFF, POOL, against, best_single, by_class, failing, gain, predictable
 from omicsbal._report._samples import suspects, suspects_said
 from omicsbal._report._wasted import of_verdict, wasted
-from omicsbal._report._words import interval, named, number, percent, side, whole
+from omicsbal._report._words import interval, named, number, percent, ranged, side, unit, whole
+from omicsbal.diagnostics.utilization import SURE
 
 FEW = 20  # samples of a class below which its numbers are loose
-WIDE = 0.2  # of a score: an interval of its gain that leaves open whether it matters, our choice
+WIDE = 0.2  # of a score, or nats: an interval of a gain that leaves open whether it matters, our choice
 STEPS = 8  # pieces of advice at most
 
 
@@ -36,26 +38,46 @@ def _underused(facts: Facts) -> Iterator[Step]:
         yield Step(f"Train again with another strategy, and see whether {named(poor)} is then used: {named(others)}.", "wasted")
 
 
-def _useless(facts: Facts) -> Iterator[Step]:
-    """Modalities without use: those with a verdict, else those that add nothing that can be seen."""
-    noise = of_verdict(facts, "uninformative")
-    shallow = {r["modality"]: r for r in _split(facts) if r["low"] <= 0}
-    for m in noise:
-        deeper = " It has no reproducible signal at this depth: sequence deeper, or" if m in shallow else ""
-        start = f"{m} tells nothing of the label that can be shown here.{deeper}"
-        yield Step(f"{start} leave it out." if deeper else f"{start} Leave it out, and nothing is lost.", "wasted")
-    needs = [r for r in overall(facts, "need").to_dict("records") if r["modality"] not in noise]
-    spare = [r for r in needs if side(r["low"], r["high"]) <= 0]
+def _noise(facts: Facts) -> Iterator[Step]:
+    """Modalities that tell nothing, which too little depth may explain, or too few samples."""
+    found = facts.table(_keys.VERDICTS)
+    shallow = {r["modality"]: r for r in _split(facts) if r["high"] < 1}
+    for row in found[found["verdict"] == "uninformative"].to_dict("records") if len(found) else []:
+        m, sure = row["modality"], row["certainty"]
+        start = f"{m} tells nothing of the label that can be shown here"
+        if m in shallow:
+            yield Step(f"{start}, and {_quiet(shallow[m])}: sequence deeper, or leave it out.", "wasted")
+        elif sure >= SURE:
+            yield Step(f"{start}: leave it out.", "wasted")
+        else:
+            how = "" if np.isnan(sure) else f" (only {percent(sure)} sure)"
+            yield Step(f"{start}{how}: more samples would tell; with these it can be left out.", "wasted")
+
+
+def _spare(facts: Facts) -> Iterator[Step]:
+    """Modalities with a use that add nothing to the others, or take away."""
+    if len(facts.model.modalities) < 2:
+        return
+    noise, found = of_verdict(facts, "uninformative"), overall(facts, "need")
+    needs = [r for r in found.to_dict("records") if r["modality"] not in noise and not np.isnan(r["low"])]
+    for r in needs:
+        if side(r["low"], r["high"]) < 0:
+            lost = f"{number(r['value'], sign=True)} nats, {interval(r['low'], r['high'], sign=True)}"
+            yield Step(f"The prediction is better without {r['modality']} ({lost}): leave it out.", "contribution")
+    spare = [r for r in needs if side(r["low"], r["high"]) == 0]
     each = [f"{r['modality']} {number(r['value'], sign=True)} nats, {interval(r['low'], r['high'], sign=True)}" for r in spare]
     names = named(r["modality"] for r in spare)
+    loose = any(r["high"] - r["low"] > WIDE for r in spare)
+    telling = {r["modality"] for r in overall(facts, "solo").to_dict("records") if r["low"] > 0}
     if len(spare) == 1:
         what = f"{names} adds nothing on top of the others that can be told from zero ({each[0]})"
-        yield Step(f"{what}: for this label alone the next experiment may do without it.", "contribution")
+        then = "more samples would tell" if loose else "for this label alone the next experiment may do without it"
+        yield Step(f"{what}: {then}.", "contribution")
     elif spare:
         what = f"Of {names} none adds anything on top of the others that can be told from zero ({'; '.join(each)})"
-        yield Step(
-            f"{what}: they tell the same, and the next experiment may do without one, but not without all.", "contribution"
-        )
+        alike = not loose and telling.issuperset(r["modality"] for r in spare)
+        then = "they tell the same, and the next experiment may do without one, but not without all"
+        yield Step(f"{what}: {then if alike else 'more samples would tell which of them are needed'}.", "contribution")
 
 
 def _split(facts: Facts) -> list[dict[str, Any]]:
@@ -67,14 +89,17 @@ def _split(facts: Facts) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in r.items()} for r in mine.to_dict("records")]
 
 
+def _quiet(row: dict[str, Any]) -> str:
+    """What is said of a modality with less signal than noise."""
+    ratio = f"signal to noise {number(row['value'])}, {interval(row['low'], row['high'])}"
+    return f"has {'more noise than signal' if row['low'] > 0 else 'no reproducible signal that can be shown'} ({ratio})"
+
+
 def _deeper(facts: Facts) -> Iterator[Step]:
-    quiet = of_verdict(facts, "uninformative")
+    noise = of_verdict(facts, "uninformative")  # told of above
     for r in _split(facts):
-        if r["modality"] in quiet or r["high"] >= 1:
-            continue
-        ratio = f"signal to noise {number(r['value'])}, {interval(r['low'], r['high'])}"
-        much = "has more noise than signal" if r["low"] > 0 else "has no reproducible signal that can be shown"
-        yield Step(f"{r['modality']} {much} ({ratio}): sequence deeper, or denoise, before changing the model.", "snr")
+        if r["modality"] not in noise and r["high"] < 1:
+            yield Step(f"{r['modality']} {_quiet(r)}: sequence deeper, or denoise, before changing the model.", "snr")
 
 
 def _teach(facts: Facts) -> Iterator[Step]:
@@ -91,10 +116,19 @@ def _simpler(facts: Facts) -> Iterator[Step]:
         return
     found, m = gain(facts, best), facts.heads.loc[best, "modality"]
     if side(found["low"], found["high"]) <= 0 and not np.isnan(found["low"]):
-        change = f"{number(found['value'], sign=True)}, {interval(found['low'], found['high'], sign=True)}"
         wide = found["high"] - found["low"] > WIDE
         then = "more samples would tell" if wide else f"{m} alone may be enough where the rest is dear"
-        yield Step(f"No gain over {m} alone can be shown ({change}): {then}.", "scores")
+        adding = [r["modality"] for r in overall(facts, "need").to_dict("records") if r["low"] > 0 and r["modality"] != m]
+        but = f" Its probabilities do gain from {named(adding)}." if adding else ""
+        change = f"{ranged(found, sign=True)} in {unit(facts.metric)}"
+        yield Step(f"No gain over {m} alone can be shown, {change}: {then}.{but}", "scores")
+
+
+def _rivals(facts: Facts) -> Iterator[Step]:
+    """Systems that a comparison found to be better."""
+    found = better(facts)
+    if found:
+        yield Step(f"On equal folds others do better: {named(found)}. Prefer them for the prediction.", "comparison")
 
 
 def _classes(facts: Facts) -> Iterator[Step]:
@@ -130,7 +164,7 @@ def _donors(facts: Facts) -> Iterator[Step]:
 
 
 RULES: tuple[Callable[[Facts], Iterator[Step]], ...] = (
-    _underused, _useless, _deeper, _teach, _simpler, _classes, _labels, _doubtful, _donors,
+    _rivals, _underused, _noise, _spare, _deeper, _teach, _simpler, _classes, _labels, _doubtful, _donors,
 )  # fmt: skip
 
 
@@ -143,7 +177,7 @@ def findings(facts: Facts, shown: set[str]) -> Html:
     """The answers and the next steps; `shown` are the sections that can be linked to."""
     matters = who_matters(facts) or ["Contributions were not measured; the section on them says why."]
     answers = [
-        (f"Can {facts.label} be predicted?", [predictable(facts), *against(facts)]),
+        (f"Can {facts.label} be predicted?", [predictable(facts), *against(facts), *compared(facts)]),
         ("Who matters?", [*matters, *needed(facts)]),
         ("Is one wasted?", wasted(facts)),
     ]

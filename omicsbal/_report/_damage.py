@@ -5,7 +5,7 @@ import pandas as pd
 from omicsbal import _keys
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, figure, paragraph, table
-from omicsbal._report._words import interval, number, percent, ranged, unit, whole
+from omicsbal._report._words import distinct, interval, number, percent, ranged, unit, whole
 
 
 def curve(facts: Facts, kind: str, m: str) -> pd.DataFrame:
@@ -45,7 +45,8 @@ def depth(facts: Facts) -> list[str]:
         lost = found[found["high"] < full]
         if lost.empty:
             said.append(
-                f"{m}: no certain loss down to {percent(found['level'].iloc[-1])} of its counts ({ranged(found.iloc[-1])})."
+                f"{m}: no certain loss down to {percent(found['level'].iloc[-1])} of its counts: {ranged(found.iloc[-1])}, from "
+                f"{number(full)}."
             )
         else:
             first = lost.iloc[0]
@@ -65,7 +66,7 @@ def robustness(facts: Facts) -> list[Html]:
         for one in part.to_dict("records"):
             row[unit(one["measure"])] = number(one["value"]) if one["measure"] == "ece" else ranged(one)
         rows.append(row | {"samples": whole(part["n"].iloc[0])})
-    notes = [n for n in dict.fromkeys(found.loc[found["value"].isna(), "note"]) if n]
+    notes = distinct(found["note"])
     said = [*without(facts), *depth(facts)]
     caption = (
         f"The prediction's {unit(facts.metric)} as a modality is damaged more and more; dotted: guessing; bands: 95% intervals."

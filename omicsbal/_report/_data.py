@@ -13,6 +13,7 @@ from omicsbal._report._diagnostics import params_of
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, figure, paragraph, table
 from omicsbal._report._words import named, percent, whole
+from omicsbal.pp.folds import MERGED
 
 
 def described(facts: Facts) -> pd.DataFrame:
@@ -71,8 +72,15 @@ def data(facts: Facts) -> list[Html]:
     if counts:
         labels = pd.DataFrame({"class": list(counts), "samples": list(counts.values())})
         labels["share"] = labels["samples"] / max(labels["samples"].sum(), 1)
+        if not facts.is_regression and not labels["class"].astype(str).isin(facts.model.classes).all():
+            labels["in the fit"] = [_learnt_as(str(c), facts.model.classes) for c in labels["class"]]
         pieces.append(table(labels, f"Classes of {facts.label}.", formats={"samples": whole, "share": percent}))
     return pieces + [paragraph(note, kind="note") for note in found.attrs["notes"]]
+
+
+def _learnt_as(name: str, classes: list[str]) -> str:
+    """What became of a class with few samples."""
+    return "as it is" if name in classes else f"as {MERGED}" if MERGED in classes else "left out"
 
 
 def made(facts: Facts) -> list[Html]:

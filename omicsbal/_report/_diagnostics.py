@@ -69,6 +69,16 @@ def _with_model(verb: str, *more: str) -> Callable[[Asked], Any]:
     return run
 
 
+def _feature_importance(asked: Asked) -> None:
+    """Of the network on all modalities; where a strategy trains none, of the best one on a single modality."""
+    from omicsbal import tl
+
+    trained = asked.model.predictor.trained
+    heads = asked.mdata.uns[asked.key_added][_keys.HEADS].set_index("head")[str(asked.model.outcome.metric)]
+    head = "fused" if "fused" in trained else str(heads.reindex(list(trained)).idxmax())
+    tl.feature_importance(asked.model, asked.mdata, head=head, **asked.options("device", "key_added", "random_state", "progress"))
+
+
 _REFIT = "ob.tl.fit(mdata, label_key=..., strategy='mutual')"
 _ALL = ("group_key", "progress")
 DIAGNOSTICS = (
@@ -83,7 +93,7 @@ DIAGNOSTICS = (
     Diagnostic(
         _keys.IMPORTANCE,
         "ob.tl.feature_importance(model, mdata)",
-        _with_model("feature_importance", "progress"),
+        _feature_importance,
         classes_only=True,
     ),
     Diagnostic(_keys.KD_GATE, _REFIT, None),

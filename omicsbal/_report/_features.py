@@ -5,7 +5,7 @@ import pandas as pd
 from omicsbal import _keys
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, figure, paragraph, table
-from omicsbal._report._words import number, percent
+from omicsbal._report._words import named, number, percent
 
 TOP = 5  # features of a class in a modality
 STABLE = 0.5  # share of the networks that have to agree
@@ -47,6 +47,8 @@ def features(facts: Facts) -> list[Html]:
     )
     rule = f"What the network looked at, listed where more than {percent(STABLE)} of the networks agree. "
     rule += "It is no proof that a feature causes or marks a class: correlated features share, or take, each other's part."
+    if len(modalities) < len(facts.model.modalities):
+        rule += f" Only the network on {named(modalities)} was asked."
     title = f"The first {TOP} features of each class; ↑ higher in the class than elsewhere, ↓ lower."
     return [
         paragraph(rule),

@@ -124,7 +124,7 @@ def figure(draw: Callable[[], Any], *, alt: str, caption: str, raster: bool = Fa
     import matplotlib.pyplot as plt
 
     before = set(plt.get_fignums())
-    with plt.ioff(), plt.rc_context({"svg.hashsalt": "omicsbal", "svg.fonttype": "path"}):
+    with plt.ioff(), plt.rc_context({"svg.hashsalt": "omicsbal", "svg.fonttype": "path", "text.parse_math": False}):
         try:
             drawn = draw()
         except (KeyError, ValueError) as error:

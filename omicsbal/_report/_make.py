@@ -13,7 +13,8 @@ from omicsbal._report._sections import sections_of
 from omicsbal._store import write_file
 from omicsbal._validate import check_number, problem
 from omicsbal.files import free_file
-from omicsbal.model import FittedModel
+from omicsbal.model import FittedModel, pick_device
+from omicsbal.pp import find_groups
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._predict import as_model
 from omicsbal.tl._training_rows import training_folds
@@ -92,6 +93,9 @@ def report(
     mdata = check_mdata(mdata)
     check_key(mdata, key_added)
     check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
+    pick_device(device)
+    if group_key is not None:
+        find_groups(mdata, group_key)
     _check_fit(model, mdata, key_added)
     assert target is not None  # a path was given
     asked = Asked(model, mdata, group_key, device, key_added, random_state, progress)

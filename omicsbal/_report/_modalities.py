@@ -6,7 +6,7 @@ import pandas as pd
 from omicsbal import _keys
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, figure, heading, paragraph, table
-from omicsbal._report._words import apart, interval, named, number, percent, ranged, side, unit, whole
+from omicsbal._report._words import apart, distinct, interval, named, number, percent, ranged, side, unit, whole
 
 KINDS = {"shapley": "fair share", "solo": "alone", "need": "on top of the others"}
 SURE = 0.05  # false discovery rate at which a class is said to need a modality
@@ -45,7 +45,9 @@ def who_matters(facts: Facts) -> list[str]:
 
 
 def needed(facts: Facts) -> list[str]:
-    """A sentence a modality: what it adds on top of the others."""
+    """A sentence a modality: what it adds on top of the others, where there are others."""
+    if len(facts.model.modalities) < 2:
+        return []
     said = []
     scores = overall(facts, "need", "macro_f1")
     unseen = {r["modality"] for r in scores.to_dict("records") if not side(r["low"], r["high"])}
@@ -111,7 +113,7 @@ def shares_table(facts: Facts) -> pd.DataFrame:
 
 def contribution(facts: Facts) -> list[Html]:
     """Shares, needs, classes and confusions."""
-    notes = [n for n in dict.fromkeys(facts.table(_keys.CONTRIBUTION).query("kind == 'total'")["note"]) if n]
+    notes = distinct(facts.table(_keys.CONTRIBUTION).query("kind == 'total'")["note"])
     caption = "Bars: fair share, alone, on top of the others; blue: the class needs the modality; lines are 95% intervals."
     shares, said = shares_table(facts), " ".join(who_matters(facts))
     pieces = [
@@ -138,7 +140,8 @@ def pairs_said(facts: Facts) -> list[str]:
         total = rows.loc[rows["kind"] == "total", "value"]
         if not parts or "+" in str(b):
             continue
-        each = [f"{PARTS[r['kind']].format(a=a, b=b)} {number(r['value'])} ({interval(r['low'], r['high'])})" for r in parts]
+        bound = {r["kind"]: " at least" for r in parts if r["kind"] == "synergistic" and r["lower_bound"]}
+        each = [f"{PARTS[r['kind']].format(a=a, b=b)}{bound.get(r['kind'], '')} {ranged(r)}" for r in parts]
         said.append(f"{a} and {b}, {number(float(total.iloc[0]))} nats together: {named(each)}.")
     return said
 
@@ -162,7 +165,8 @@ def information(facts: Facts) -> list[Html]:
         pieces.append(figure(lambda: facts.figure("information"), alt=alt, caption=caption))
     if rows:
         pieces.append(table(pd.DataFrame(rows), "Information about the label, with 95% intervals.", formats={"samples": whole}))
-    return pieces
+    notes = distinct(n for slot in (_keys.INFORMATION, _keys.PID) if facts.has(slot) for n in facts.table(slot)["note"])
+    return pieces + [paragraph(note, kind="note") for note in notes]
 
 
 def snr_notes(facts: Facts) -> pd.DataFrame:

@@ -32,7 +32,7 @@ code { font: 0.9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; bac
 .answer { background: var(--tint); border: 1px solid var(--line); border-radius: 8px; padding: 0.9rem 1.1rem; }
 .answer h3 { margin-top: 0; } .answer { overflow-wrap: anywhere; } .answer .lead { font-weight: 600; }
 .answer > :last-child { margin-bottom: 0; }
-nav ol { columns: 15rem; padding-left: 1.4rem; margin: 0.5rem 0 0; }
+nav ol { columns: 15rem; column-gap: 2.5rem; padding-left: 1.4rem; margin: 0.5rem 0 0; }
 nav li { margin: 0; padding: 0.15rem 0; break-inside: avoid; }
 nav h2 { margin-top: 2rem; }
 figure { margin: 1.25rem 0; }

@@ -64,7 +64,9 @@ def against(facts: Facts) -> list[str]:
         found = gain(facts, head)
         about = f"{words} ({describe_head(facts, head)}: {number(facts.heads.loc[head, facts.metric])})"
         where = side(found["low"], found["high"])
-        change = f"{number(found['value'], sign=True)} ({interval(found['low'], found['high'], sign=True)})"
+        change = (
+            f"{number(found['value'], sign=True)} ({interval(found['low'], found['high'], sign=True)}) in {unit(facts.metric)}"
+        )
         if np.isnan(found["value"]):
             continue
         if where:

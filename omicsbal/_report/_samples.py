@@ -22,8 +22,8 @@ def suspects(facts: Facts) -> pd.DataFrame:
     found = pd.DataFrame({"sample": mine.index.astype(str), "label": label.astype(str).to_numpy()})
     found["predicted"] = mine[keys.prediction].astype(str).to_numpy()
     found["confidence"] = mine[keys.confidence].to_numpy(dtype=float)
-    found["told right"] = mine[keys.success].to_numpy(dtype=float)
-    return found.sort_values(["told right", "confidence"], ascending=[True, False], ignore_index=True)
+    found["passes told right"] = mine[keys.success].to_numpy(dtype=float)
+    return found.sort_values(["passes told right", "confidence"], ascending=[True, False], ignore_index=True)
 
 
 def suspects_said(facts: Facts) -> str:
@@ -56,8 +56,10 @@ def difficulty(facts: Facts) -> list[Html]:
     together = success[(success["class"] == "") & (success["modality"] == "")]
     pieces: list[Html] = []
     if len(together):
-        hidden = "Shown again and again with values and modalities hidden at random, a sample is told right in a share of"
-        pieces.append(paragraph(f"{hidden} {ranged(together.iloc[0])}."))
+        hidden = (
+            "Each sample was shown again and again with values and modalities hidden at random. Share of these passes in which"
+        )
+        pieces.append(paragraph(f"{hidden} it was told right, on average: {ranged(together.iloc[0])}."))
     pieces.append(bullets(depth_said(facts)))
     alone = [m for m in facts.model.modalities if f"{facts.keys.success}_{m}" in facts.mdata.obs]
     if len(alone) > 1:
@@ -71,6 +73,6 @@ def difficulty(facts: Facts) -> list[Html]:
     if len(doubtful):
         where = f"`obs['{facts.keys.suspect}']`"
         title = f"The {min(SUSPECTS, len(doubtful))} most doubtful labels."
-        made = table(doubtful, title, formats={"confidence": number, "told right": number}, most=SUSPECTS, rest=where)
+        made = table(doubtful, title, formats={"confidence": number, "passes told right": number}, most=SUSPECTS, rest=where)
         pieces.append(made)
     return pieces

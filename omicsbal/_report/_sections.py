@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from omicsbal import _keys
-from omicsbal._report import _damage, _data, _features, _modalities, _performance, _samples, _terms, _wasted
+from omicsbal._report import _comparison, _damage, _data, _features, _modalities, _performance, _samples, _terms, _wasted
 from omicsbal._report._diagnostics import BY_SLOT
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, join, paragraph
@@ -33,6 +33,7 @@ class Section:
 SECTIONS = (
     Section("data", "The data", _data.data),
     Section("scores", "How well it is predicted", _performance.scores),
+    Section("comparison", "Does it beat what one would use instead?", _comparison.comparison, classes_only=True),
     Section("classes", "Class by class", _performance.classes, classes_only=True),
     Section("contribution", "Who contributes", _modalities.contribution, _keys.CONTRIBUTION),
     Section("wasted", "Is a modality wasted?", _wasted.utilization, _keys.UTILIZATION),

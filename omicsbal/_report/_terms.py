@@ -10,6 +10,8 @@ TERMS = {
     "out-of-fold": "The samples are dealt into folds. Each is predicted by models trained on the other folds alone.",
     "95% interval": "Where the number would plausibly lie with other samples of the same kind. Two numbers whose difference has "
     "an interval that holds zero cannot be told apart with these data.",
+    "two kinds of interval": "Scores of heads vary over folds, each with a training of its own: wide intervals. What "
+    "diagnostics measure on this one fit varies over samples drawn again, whole donors where they are known: a narrower one.",
     "recall, precision, F1": "Of a class: the share of its samples that are found; the share of those called so that are; and a "
     "mean of both.",
     "macro-F1": "The mean of the F1 of all classes, from 0 to 1; rare classes count as much as frequent ones.",
@@ -20,7 +22,10 @@ TERMS = {
     "alone, on top of the others": "What a modality tells by itself, and what would be lost if it were left out.",
     "redundant, unique, synergistic": "What either of two modalities tells, only one of them, or only both together.",
     "signal to noise": "How much of a modality's variation is found again in another half of its counts, or between classes.",
-    "calibration": "Whether of the predictions made with 80% confidence 80% are right.",
+    "calibration, ECE": "Whether of the predictions made with 80% confidence 80% are right; the expected calibration error (ECE) "
+    "is how far off they are on average.",
+    "encoder, probe, retention": "The encoder is the part of the network that reads one modality. A probe, a linear model, asks "
+    "how much of the label can be read from it; retention is that share of what an encoder trained alone holds.",
     "head, expert, pool": "A head is an output of the network, an expert a linear model; the pool weighs them into a prediction.",
 }
 

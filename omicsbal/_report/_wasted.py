@@ -1,12 +1,13 @@
 """Is a modality wasted by the joint training: verdicts, and the numbers that led to them."""
 
+import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
 from omicsbal._report._diagnostics import BY_SLOT
 from omicsbal._report._facts import Facts
 from omicsbal._report._html import Html, bullets, figure, paragraph, table
-from omicsbal._report._words import interval, named, number, percent, ranged, side
+from omicsbal._report._words import distinct, interval, named, number, percent, ranged, side
 
 MEASURES = {
     "ceiling": "alone, at best",
@@ -78,12 +79,13 @@ def utilization(facts: Facts) -> list[Html]:
             if kind in mine.index:
                 one = mine.loc[kind].to_dict()
                 share = f"{percent(one['value'])} ({percent(one['low'])} to {percent(one['high'])})"
+                share = "–" if np.isnan(one["value"]) else share
                 row[words] = share if kind == "retention" else ranged(one)
         rows.append(row)
     caption = "Ring: what the joint model says from this modality alone; half: what its encoder knows; full: what it tells when "
     caption += "trained alone. A wide gap is waste. Right: how fast each head learned."
     title = "What each modality could tell, knows and gives, in nats; kept: the share of what an encoder trained alone learns."
-    notes = [n for n in dict.fromkeys(found["note"]) if "not trained" in n]
+    notes = distinct(n for n in found["note"] if "not trained" in n)
     return [
         paragraph(first),
         bullets([*rest, *together(facts)]),

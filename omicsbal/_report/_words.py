@@ -71,6 +71,18 @@ def ranged(row: Any, digits: int = 2, *, sign: bool = False) -> str:
     return f"{number(row['value'], digits, sign=sign)} ({interval(row['low'], row['high'], digits, sign=sign)})"
 
 
+def distinct(notes: Iterable[str]) -> list[str]:
+    """Notes in their order, without empty ones and those that another one holds.
+
+    Examples
+    --------
+    >>> distinct(["Few.", "", "Few. Old.", "Few."])
+    ['Few. Old.']
+    """
+    known = [note for note in dict.fromkeys(notes) if note]
+    return [note for note in known if not any(note != other and note in other for other in known)]
+
+
 def side(low: float, high: float) -> int:
     """1 where an interval lies above zero, -1 below, 0 where it does not tell."""
     return int(low > 0) - int(high < 0)
