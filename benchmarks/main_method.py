@@ -108,8 +108,8 @@ class Case:
     truth: np.ndarray  # codes of the query rows
 
 
-def case_of(mdata, label: str, train: np.ndarray, test: np.ndarray) -> Case:
-    """Recipes and design learnt from the training rows alone, as ob.tl.fit does."""
+def case_of(mdata, label: str, train: np.ndarray, test: np.ndarray, recipe: dict | None = None) -> Case:
+    """Recipes and design learnt from the training rows alone, as ob.tl.fit does; `recipe` by the name of the one replaced."""
     learn, query = mdata[train].copy(), mdata[test].copy()
     names = list(learn.mod)
     design = make_design(
@@ -122,7 +122,11 @@ def case_of(mdata, label: str, train: np.ndarray, test: np.ndarray) -> Case:
         rare="error",
         random_state=0,
     )
-    sources, data = read_blocks(learn, Options(None, None, None, names), design, torch.device("cpu"))
+    where = torch.device("cpu")
+    sources, data = read_blocks(learn, Options(None, None, None, names), design, where)
+    if recipe:
+        other = {m: recipe[s.recipe.name] for m, s in sources.items() if s.recipe.name in recipe}
+        sources, data = read_blocks(learn, Options(other, None, None, names), design, where)
     blocks = {m: s.block(query) for m, s in sources.items()}
     n = query.n_obs
     rows = to_arrays(

@@ -7,6 +7,7 @@ from omicsbal._validate import check_choice, check_number
 
 ENCODERS = ("mlp", "graph")
 GRAPH_FORMS = ("inductive", "transductive")
+FEWEST_EPOCHS = 3  # so that on very many rows there is an epoch to choose
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ class FitConfig:
     Parameters
     ----------
     max_epochs
-        Longest training; the epoch that is kept is chosen out-of-fold. None: as many as make about `max_steps` steps.
+        Longest training; the epoch that is kept is chosen out-of-fold. None: as many as make about `max_steps` steps, at least 3.
     max_steps
-        Optimiser steps that None stands for: enough for the cosine schedule to settle on a few hundred rows, and no more on many.
+        Optimiser steps that None stands for. 800 gave no better pool than 300 (benchmarks/results/levers.md).
     batch_size
         Rows a step; None: an eighth of the rows, within 32 and 256. With ``encoder="graph"``: all rows, for at most 300 epochs.
     learning_rate
@@ -104,11 +105,11 @@ class FitConfig:
     Examples
     --------
     >>> FitConfig(batch_size=64).schedule(n_rows=640)
-    (64, 80)
+    (64, 30)
     """
 
     max_epochs: int | None = None
-    max_steps: int = 800
+    max_steps: int = 300
     batch_size: int | None = None
     learning_rate: float = 3e-3
     weight_decay: float = 1.0
@@ -131,7 +132,7 @@ class FitConfig:
         """Batch size and number of epochs for `n_rows` training rows."""
         size = self.batch_size or min(max(n_rows // 8, 32), 256)
         steps = max(1, round(n_rows / size))
-        return size, self.max_epochs or max(1, -(-self.max_steps // steps))
+        return size, self.max_epochs or max(FEWEST_EPOCHS, -(-self.max_steps // steps))
 
     def as_dict(self) -> dict[str, Any]:
         """Settings by name."""
