@@ -409,8 +409,8 @@ def test_suspects_and_calibration_follow_the_slots(facts):
 
 def test_verdicts_become_the_answer(facts):
     rows = [
-        {"modality": "rna", "verdict": "dominant", "certainty": 0.9, "sentence": "rna: dominant."},
-        {"modality": "protein", "verdict": "under-used", "certainty": 0.8, "sentence": "protein: under-used."},
+        {"modality": "rna", "verdict": "dominant", "certainty": 0.9, "leaning": "", "sentence": "rna: dominant."},
+        {"modality": "protein", "verdict": "under-used", "certainty": 0.8, "leaning": "", "sentence": "protein: under-used."},
     ]
     told = put(facts, "verdicts", rows)
     assert _advice.wasted(told) == ["protein is under-used by this model.", "rna: dominant.", "protein: under-used."]

@@ -92,9 +92,12 @@ def decide(shares: np.ndarray, informative: np.ndarray) -> list[str]:
 
 
 def verdict_rows(used: Utilized, *, advice: str) -> list[dict[str, Any]]:
-    """A row a modality: verdict (empty: cannot be measured), certainty (share of draws; NaN: no draws), sentence, numbers."""
+    """A row a modality: verdict (empty: cannot be measured), certainty (share of draws; NaN: no draws), sentence, numbers.
+
+    ``leaning`` is another verdict that half of the draws or more give, without being sure enough to be an alarm.
+    """
     if used.refusal():
-        said = {"verdict": "", "certainty": np.nan}
+        said = {"verdict": "", "certainty": np.nan, "leaning": ""}
         return [_filled(m, said | {"sentence": f"{m}: unmeasured. {used.refusal()}"}, used, {}) for m in used.names]
     numbers = used.numbers_in_nats
     seen = {k: np.stack([numbers[k, m][1] for m in used.names], axis=1) for k in Numbers.__annotations__}
@@ -105,8 +108,12 @@ def verdict_rows(used: Utilized, *, advice: str) -> list[dict[str, Any]]:
     rows = []
     for i, (m, verdict) in enumerate(zip(used.names, decide(shares, informative), strict=True)):
         certainty = np.nan if fixed else float(shares[i, VERDICTS.index(verdict)])
-        words = _sentence(used, m, verdict, certainty, dict(zip(VERDICTS, shares[i], strict=True)), advice)
-        rows.append(_filled(m, {"verdict": verdict, "certainty": certainty, "sentence": words}, used, numbers))
+        other = VERDICTS[int(shares[i].argmax())]
+        leaning = other if other != verdict and shares[i].max() >= 0.5 else ""
+        words = _sentence(used, m, verdict, certainty, leaning, advice)
+        rows.append(
+            _filled(m, {"verdict": verdict, "certainty": certainty, "leaning": leaning, "sentence": words}, used, numbers)
+        )
     return rows
 
 
@@ -122,7 +129,7 @@ def _filled(m: str, said: dict[str, Any], used: Utilized, numbers: Mapping[tuple
     return row | {"n": len(used.told.y), "rows": used.told.rows}
 
 
-def _sentence(used: Utilized, m: str, verdict: str, certainty: float, shares: Mapping[str, float], advice: str) -> str:
+def _sentence(used: Utilized, m: str, verdict: str, certainty: float, leaning: str, advice: str) -> str:
     """What was found, the numbers behind it, how sure, and what to try."""
 
     def nats(kind: str) -> str:
@@ -136,9 +143,10 @@ def _sentence(used: Utilized, m: str, verdict: str, certainty: float, shares: Ma
         return f"{100 * value:.0f} % [{100 * ends['low']:.0f}, {100 * ends['high']:.0f}]"
 
     sure = "; how sure cannot be said of a single group" if np.isnan(certainty) else f"; {_whole(certainty)} sure"
+    sure = f"; {leaning} in most draws, in too few to be sure" if leaning else sure
     first = f"{m}: {verdict}. Alone it tells {nats('ceiling')}"
     if verdict == UNINFORMATIVE:
-        end = "More cells would tell whether it has something." if certainty < 0.5 else "There is nothing to boost."
+        end = "More cells would tell whether it has something." if leaning else "There is nothing to boost."
         return f"{first}, not above nothing for sure{sure}. {end}"
     alone = used.numbers_in_nats["alone_probe", m][0]
     kept = f"a probe finds {alone:.2f} nats in an encoder trained alone and {nats('learned')} in that of the joint model"
@@ -154,10 +162,7 @@ def _sentence(used: Utilized, m: str, verdict: str, certainty: float, shares: Ma
     weak = used.numbers_in_nats["ceiling", m][0] < 0.25 * max(used.numbers_in_nats["ceiling", o][0] for o in used.names)
     end = "It is weak but used: nothing to balance." if weak else "Nothing to balance."
     if certainty < SURE:
-        end = "That may change with more cells."
-    for other in (UNDER_USED, DOMINANT):
-        if shares[other] >= 0.5:
-            end = f"Perhaps {other}: {_whole(shares[other])} of the draws say so; more cells would tell."
+        end = "More cells would tell." if leaning else "That may change with more cells."
     return f"{first}; {kept}{sure}. {end}"
 
 

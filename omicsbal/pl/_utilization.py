@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     _keys.UTILIZATION: ["kind", "measure", "modality", "value", "low", "high", "n", "rows", "note"],
-    _keys.VERDICTS: ["modality", "verdict", "certainty", "sentence"],
+    _keys.VERDICTS: ["modality", "verdict", "certainty", "leaning", "sentence"],
 }
 NUMBERS = {"value", "low", "high", "n", "certainty"}
 RUN_FIRST = "Run ob.tl.utilization(model, mdata) first, or pass the key_added it was run with."
@@ -73,7 +73,7 @@ def utilization(
     >>> mdata = ob.datasets.simulate(n_obs=60, random_state=0)
     >>> row = {"measure": "information", "modality": "rna", "low": 0.1, "high": 0.3, "n": 60, "rows": "out-of-fold", "note": ""}
     >>> rows = [row | {"kind": k, "value": v} for k, v in {"ceiling": 0.25, "learned": 0.2, "solo": 0.15}.items()]
-    >>> said = [{"modality": "rna", "verdict": "fair", "certainty": 0.9, "sentence": "rna: fair."}]
+    >>> said = [{"modality": "rna", "verdict": "fair", "certainty": 0.9, "leaning": "", "sentence": "rna: fair."}]
     >>> mdata.uns["omicsbal"] = {"utilization": pd.DataFrame(rows), "verdicts": pd.DataFrame(said)}  # ob.tl.utilization's
     >>> ob.pl.utilization(mdata)[0].get_title(loc="left").splitlines()
     ['Nothing is wasted', 'out-of-fold, n = 60; lines: 95% intervals']
@@ -133,6 +133,7 @@ def _dumbbells(ax: "Axes", nats: pd.DataFrame, verdicts: pd.DataFrame, looks: di
             ax.plot([row["value"]], [place], color=look.color, marker="o", markersize=8, zorder=4, label=f"_{m}:{kind}", **style)
         said = verdicts.loc[m]
         sure = "" if np.isnan(said["certainty"]) else f"\n{_sure(said['certainty'])}"
+        sure = f"\nperhaps {said['leaning']}" if said["leaning"] else sure
         color = ALARM if said["verdict"] in ALARMS else INK
         at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
         ax.text(1.02, y, f"{said['verdict']}{sure}", color=color, **at)

@@ -86,8 +86,8 @@ def utilization(
 
     Written: this table to ``uns["omicsbal"]["utilization"]``; to ``uns["omicsbal"]["verdicts"]`` a row a modality: ``verdict``,
     "dominant", "fair", "under-used", "uninformative" (the rule is in `omicsbal.diagnostics.verdicts.rule`), empty where nothing
-    can be measured; ``certainty``, share of bootstrap draws that give it; ``sentence`` with the numbers that led to it; these
-    numbers.
+    can be measured; ``certainty``, share of bootstrap draws that give it; ``leaning``, another verdict that most draws give, in
+    too few to be sure; ``sentence`` with the numbers that led to it; these numbers.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def utilization(
 def _advice(model: FittedModel) -> str:
     """What to try where a modality is under-used."""
     other = {"joint": "uniform", "late": "uniform", "mutual": "g2d"}.get(str(model.params["strategy"]), "mutual")
-    return f"Try a strategy that trains it for itself, such as strategy={other!r}."
+    return f"Try another strategy, such as strategy={other!r}; ob.tl.compare says whether it predicts better."
 
 
 def _speeds(model: FittedModel, alone: Unimodal, used: Utilized) -> list[dict[str, Any]]:

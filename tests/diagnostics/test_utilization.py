@@ -255,3 +255,11 @@ def test_speed_is_when_nine_tenths_of_the_gain_were_there():
     assert speed(table, "s", 0.0) == (6.0, 0.6, "")
     assert speed(table, "t", 0.25)[2] == "Its head was not trained."
     assert speed(table.assign(s=0.2), "s", 0.25)[2] == "It ended no better than guessing."
+
+
+def test_most_draws_without_enough_of_them_are_a_leaning() -> None:
+    fair = {"ceiling_a": 0.9, "alone_probe_a": 0.9, "learned_a": 0.877, "ceiling_b": 0.9, "alone_probe_b": 0.9, "learned_b": 0.9}
+    row = verdict_rows(made(used=(0.9, 0.9, 0.95), product_both=0.95, **fair), advice="ADVICE")[0]
+    shares = (row["certainty"], row["leaning"])
+    assert row["verdict"] == "fair" and shares[0] < 0.5 and shares[1] == "under-used", row
+    assert "under-used in most draws" in row["sentence"] and "ADVICE" not in row["sentence"]

@@ -81,3 +81,10 @@ def test_what_is_refused(fitted):
         ob.pl.utilization(mdata)
     with pytest.raises(TypeError, match="expected a MuData"):
         ob.pl.utilization(mdata["rna"])
+
+
+def test_a_leaning_stands_in_place_of_a_certainty(fitted):
+    mdata = fitted()
+    mdata.uns["omicsbal"]["verdicts"]["leaning"] = "under-used"
+    texts = [t.get_text() for t in ob.pl.utilization(mdata, show=False)[0].texts]
+    assert any("perhaps under-used" in t for t in texts) and not any("% sure" in t for t in texts)
