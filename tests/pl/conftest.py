@@ -241,7 +241,8 @@ def make_utilization(names, *, n=283):
             add(kind, m, part * ceiling)
         add("speed", m, 6.0 + 5 * j, measure="epoch", wide=np.nan)
         verdict = "under-used" if last else "dominant" if j == 0 and len(names) > 1 else "fair"
-        verdicts.append({"modality": m, "verdict": verdict, "certainty": 0.997 - 0.05 * j, "leaning": "", "sentence": f"{m}: {verdict}."})
+        said = {"certainty": 0.997 - 0.05 * j, "leaning": "", "sentence": f"{m}: {verdict}."}
+        verdicts.append({"modality": m, "verdict": verdict, **said})
     add("total", "+".join(names), 1.05)
     return {"utilization": pd.DataFrame(rows), "verdicts": pd.DataFrame(verdicts)}
 
