@@ -1,0 +1,108 @@
+"""Table and figure from levers_run.jsonl: what `levers.py report` writes into benchmarks/results/."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+DEFAULT = "default"
+
+
+def over_tasks(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of the tasks' mean differences, half its 95 % t interval, two-sided p; tasks are the units."""
+    n = len(values)
+    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    if not error > 0:
+        return float(values.mean()), np.nan, np.nan
+    return (
+        float(values.mean()),
+        float(stats.t.ppf(0.975, n - 1) * error),
+        float(2 * stats.t.sf(abs(values.mean()) / error, n - 1)),
+    )
+
+
+def differences(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a lever: gains over the default of the same folds (log-loss: default minus lever), and its time."""
+    rows = []
+    base = frame[frame["lever"] == DEFAULT].set_index(["data", "fold"])
+    for lever, part in frame[frame["lever"] != DEFAULT].groupby("lever", sort=False):
+        mine = part.set_index(["data", "fold"])
+        both = mine.index.intersection(base.index)
+        row = {"lever": lever, "tasks": both.get_level_values(0).nunique(), "folds": len(both)}
+        for metric, sign in (("f1", 1), ("nll", -1)):
+            gain = sign * (mine.loc[both, metric] - base.loc[both, metric]).groupby(level=0).mean()
+            value, half, p = over_tasks(gain.to_numpy())
+            row |= {metric: value, f"{metric}_half": half, f"{metric}_p": p, f"{metric}_up": int((gain > 1e-9).sum())}
+        trained = mine["seconds"].median() > 1  # changes of the pool alone take no time worth a ratio
+        row["time"] = float((mine.loc[both, "seconds"] / base.loc[both, "seconds"]).median()) if trained else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def table(found: pd.DataFrame) -> str:
+    """Markdown."""
+    lines = [
+        "| lever | macro-F1 gain | p | better on | log-loss gain | p | better on | tasks, folds | CPU time |",
+        "|---" * 9 + "|",
+    ]
+    for r in found.itertuples():
+        cells = [f"{getattr(r, m):+.4f} ± {getattr(r, f'{m}_half'):.4f} | {getattr(r, f'{m}_p'):.2f}" for m in ("f1", "nll")]
+        ends = f"{r.tasks}, {r.folds} | {'-' if np.isnan(r.time) else f'{r.time:.1f}'} |"
+        lines.append(f"| {r.lever} | {cells[0]} | {r.f1_up} | {cells[1]} | {r.nll_up} | {ends}".replace("nan", "-"))
+    return "\n".join(lines)
+
+
+def kept(found: pd.DataFrame, p: float) -> str:
+    """Which levers would earn a change of the default at this p, for 2 tests a lever."""
+    limit = p / (2 * len(found))
+    sure = {m: found[(found[f"{m}_p"] < limit) & (found[m] > 0)]["lever"].tolist() for m in ("f1", "nll")}
+    worse = {m: found[(found[f"{m}_p"] < limit) & (found[m] < 0)]["lever"].tolist() for m in ("f1", "nll")}
+
+    def said(names: list[str]) -> str:
+        return ", ".join(names) or "none"
+
+    return (
+        f"At p < {p} over {2 * len(found)} tests (Bonferroni, p < {limit:.4f}): macro-F1 better with {said(sure['f1'])}, "
+        f"worse with {said(worse['f1'])}; log-loss better with {said(sure['nll'])}, worse with {said(worse['nll'])}."
+    )
+
+
+def draw(found: pd.DataFrame, path: Path) -> None:
+    """Gains with intervals, levers in the order of macro-F1."""
+    shown = found.sort_values("f1").reset_index(drop=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 0.22 * len(shown) + 1.4), sharey=True, layout="constrained")
+    for ax, metric, name in zip(axes, ("f1", "nll"), ("macro-F1", "log-loss (nats, positive is better)"), strict=True):
+        ax.errorbar(shown[metric], shown.index, xerr=shown[f"{metric}_half"], fmt="o", markersize=3, color="#0072b2", linewidth=1)
+        ax.axvline(0, color="0.5", linewidth=0.8)
+        ax.set_xlabel(f"gain over the default, {name}")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_xlim(-0.05, 0.05)
+    axes[0].set_yticks(shown.index, shown["lever"], fontsize="small")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def report(folder: Path) -> None:
+    """Write levers.md and levers.png."""
+    frame = pd.DataFrame(map(json.loads, (folder / "levers_run.jsonl").read_text().splitlines()))
+    frame = frame.drop_duplicates(["data", "fold", "lever"], keep="last")
+    found = differences(frame).sort_values("f1", ascending=False)
+    draw(found, folder / "levers.png")
+    parts = [
+        "# Levers of the default",
+        f"Made by `python benchmarks/levers.py run` and `report`: {frame['data'].nunique()} tasks of ../shared/measure, "
+        f"{frame['fold'].nunique()} fold(s) of each, one seed, one change at a time; what is scored is the pool. Gains are paired "
+        "on the same folds and averaged over tasks, with the 95 % t interval over tasks; a positive gain in log-loss is a lower "
+        "loss. CPU time is that of the networks, relative to the default's.",
+        kept(found, 0.05),
+        table(found),
+        "![levers](levers.png)",
+    ]
+    (folder / "levers.md").write_text("\n\n".join(parts) + "\n")
