@@ -15,7 +15,7 @@ from omicsbal.diagnostics.posteriors import FoldExperts, calibrated, calibration
 from omicsbal.model import FittedModel
 from omicsbal.pp import find_groups, find_label
 from omicsbal.pp.folds import MERGED
-from omicsbal.tl._training_rows import check_same_rows, training_folds
+from omicsbal.tl._training_rows import check_never_seen, check_same_rows, training_folds
 from omicsbal.tl._write import check_key
 from omicsbal.train.fitting import held_out_embeddings
 from omicsbal.train.predictor import Pattern, subset
@@ -81,6 +81,9 @@ def labelled_rows(
     embeddings = model.predictor.embed(data) if known is None else held_out_embeddings(model.predictor, data)
     if known is not None:
         check_same_rows(mdata, Keys(known[1], model.label_key), used, embeddings[FUSED])
+    elif len(used) == len(model.predictor.members.folds):
+        again = held_out_embeddings(model.predictor, data)
+        check_never_seen(mdata, Keys(key_added, model.label_key), used, again)
     group_codes = None if groups is None else pd.factorize(groups.iloc[used])[0]
     return Labelled(used, data, codes[used], group_codes, tuple(coverage), embeddings, known is not None)
 

@@ -1,11 +1,13 @@
 """Which rows of a MuData a model was trained on, so that they are never taken for new ones."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omicsbal import _keys
 from omicsbal._keys import Keys
+from omicsbal._types import FUSED
 from omicsbal._validate import problem
 from omicsbal.model import FittedModel
 
@@ -69,3 +71,35 @@ def check_same_rows(mdata: "MuData", keys: Keys, rows: np.ndarray, embedding: np
     do = "Pass the MuData as it was fitted: the same rows in the same order, with the same values."
     where = f"mdata.obsm[{keys.embedding!r}]"
     raise ValueError(problem(where, expected="what the model says of these rows", found=found, do=do))
+
+
+def check_never_seen(mdata: "MuData", keys: Keys, rows: np.ndarray, embeddings: Mapping[str, np.ndarray]) -> None:
+    """Refuse rows that lost their folds, as those of an AnnData do, but still carry the out-of-fold embeddings of the fit.
+
+    Parameters
+    ----------
+    mdata, keys
+        Where a fit leaves its embeddings: in the MuData, and in each modality.
+    rows
+        Positions of as many labelled rows as the model was trained on.
+    embeddings
+        ``{m: (len(rows), k)}`` what its out-of-fold embeddings would be if these were the training rows.
+
+    Raises
+    ------
+    ValueError
+        One of them is what is stored.
+    """
+    for m, again in embeddings.items():
+        place = mdata if m == FUSED else mdata.mod.get(m)
+        if place is None or keys.embedding not in place.obsm:
+            continue
+        index = place.obs_names.get_indexer(mdata.obs_names[rows])
+        here = (index >= 0) & np.isfinite(again).all(axis=1)
+        before, now = np.asarray(place.obsm[keys.embedding])[index[here]], again[here]
+        if before.shape == now.shape and len(now) and np.abs(before - now).max() <= CLOSE * max(float(np.std(now)), 1e-6):
+            found, do = (
+                "those that it was trained on, without their folds",
+                "Pass the MuData that was fitted; of an AnnData make one first.",
+            )
+            raise ValueError(problem("mdata", expected="rows that the model never saw", found=found, do=do))

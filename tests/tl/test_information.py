@@ -210,3 +210,17 @@ def test_what_is_refused(learnt, tri, quick, frozen):
     refused(number, tri, ValueError, "`model`: expected a model of classes; found one of 'size', a number")
     quick(tri)
     refused(model, tri, ValueError, "`key_added`: expected a free slot or one for 'part'")
+
+
+@pytest.mark.filterwarnings("ignore:.*found an AnnData")
+def test_training_rows_of_an_anndata_are_not_taken_for_new(tri, quick):
+    """A fit of an AnnData leaves its folds in a MuData that nobody holds: the same again is refused, others are welcome."""
+    adata = tri["rna"].copy()
+    adata.obs["cell_type"] = tri.obs["cell_type"].to_numpy()
+    other = adata.copy()
+    model = quick(adata)
+    with pytest.raises(ValueError, match="expected rows that the model never saw; found those that it was trained on"):
+        ob.tl.information(model, adata, device="cpu")
+    other.obs_names = [f"new_{name}" for name in other.obs_names]
+    ob.tl.embed(model, other, device="cpu")
+    assert set(ob.tl.information(model, other, device="cpu")["rows"]) == {"held-out"}
