@@ -395,6 +395,13 @@ def test_classes_that_were_left_out_or_merged_are_said_to_be(facts, monkeypatch)
     assert "as rare (merged)" in shown() and "left out" not in shown()
 
 
+def test_patterns_are_those_of_the_modalities_that_the_model_reads(facts):
+    third = facts.mdata.mod["protein"][:20].copy()
+    facts.mdata.mod["third"] = third
+    facts.mdata.update()
+    assert "Every sample has every modality." in Page("".join(_data.data(facts))).said
+
+
 def test_suspects_and_calibration_follow_the_slots(facts):
     slot = facts.keys.suspect
     facts.mdata.obs[slot] = False
@@ -518,7 +525,7 @@ def test_numbers_have_a_page_too(tmp_path):
     assert not page.wrong
     assert {s["id"] for s in page.all("section")} == {"findings", *(s.name for s in SECTIONS if not s.classes_only)}
     assert "Can age be predicted?" in page.said and "R²" in page.said
-    assert "defined for classes, and this label is a number" in page.said
+    assert "defined for classes, and this label is a number" in page.said and "Not examined: verdicts" in page.said
     assert len(sections_of(Facts(model, mdata, "omicsbal"))) < len(SECTIONS)
 
 

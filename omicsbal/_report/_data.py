@@ -49,7 +49,10 @@ def data(facts: Facts) -> list[Html]:
         for m, r in found.iterrows()
     ]
     whole_columns = dict.fromkeys(("samples", "features", "median depth", "numbers used"), whole)
-    patterns = found.attrs["patterns"]
+    patterns: dict[str, int] = {}
+    for pattern, n_rows in found.attrs["patterns"].items():  # of all modalities, also those that the model does not read
+        mine = "+".join(m for m in str(pattern).split("+") if m in found.index) or "none of them"
+        patterns[mine] = patterns.get(mine, 0) + n_rows
     trained, n = int(facts.trained.sum()), found.attrs["n_obs"]
     rest = (
         f"{trained:,} were learnt from; the other {n - trained:,} were only predicted."

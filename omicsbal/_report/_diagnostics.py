@@ -83,7 +83,7 @@ _REFIT = "ob.tl.fit(mdata, label_key=..., strategy='mutual')"
 _ALL = ("group_key", "progress")
 DIAGNOSTICS = (
     Diagnostic(_keys.CONTRIBUTION, "ob.tl.contribution(model, mdata)", _with_model("contribution", "group_key")),
-    Diagnostic(_keys.UTILIZATION, "ob.tl.utilization(model, mdata)", _with_model("utilization", *_ALL)),
+    Diagnostic(_keys.UTILIZATION, "ob.tl.utilization(model, mdata)", _with_model("utilization", *_ALL), classes_only=True),
     Diagnostic(_keys.INFORMATION, "ob.tl.information(model, mdata)", _with_model("information", "group_key"), classes_only=True),
     Diagnostic(_keys.ROBUSTNESS, "ob.tl.robustness(model, mdata)", _with_model("robustness", *_ALL)),
     Diagnostic(_keys.SNR, "ob.tl.modality_snr(mdata, label_key=...)", _modality_snr),

@@ -39,6 +39,8 @@ def of_verdict(facts: Facts, verdict: str) -> list[str]:
 def wasted(facts: Facts) -> list[str]:
     """The answer, and a sentence a modality; or why there is none."""
     found = facts.table(_keys.VERDICTS)
+    if found.empty and facts.is_regression:
+        return ["Not examined: verdicts are defined for classes, and this label is a number."]
     if found.empty:
         return [f"Not examined. `{BY_SLOT[_keys.UTILIZATION].call}` tells."]
     poor = of_verdict(facts, "under-used")
