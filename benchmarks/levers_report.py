@@ -98,7 +98,7 @@ def report(folder: Path) -> None:
     parts = [
         "# Levers of the default",
         f"Made by `python benchmarks/levers.py run` and `report`: {frame['data'].nunique()} tasks of ../shared/measure, "
-        f"{frame['fold'].nunique()} fold(s) of each, one seed, one change at a time; what is scored is the pool. Gains are paired "
+        f"{frame['fold'].nunique()} fold(s) of each, one seed, one change at a time; the pool is scored. Gains are paired "
         "on the same folds and averaged over tasks, with the 95 % t interval over tasks; a positive gain in log-loss is a lower "
         "loss. CPU time is that of the networks, relative to the default's.",
         kept(found, 0.05),
