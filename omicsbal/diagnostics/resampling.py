@@ -35,8 +35,8 @@ def interval(
     these held it in 93 %.
 
     `limits` are for a number that cannot leave them: the interval is then widened to ``value +- 1.96 sd(draws)`` inside of them,
-    our choice. Where the truth is a limit, every draw may lie beyond it: of 100 decompositions of 200 or 1,000 cells in simulated
-    data with a unique part of 0, percentiles alone held it in 26, these in 95, a fifth wider there and a tenth elsewhere.
+    our choice. Where the truth is a limit, every draw may lie beyond it, and percentiles alone would hardly ever hold it
+    (a unique part of 0: benchmarks/results/diagnostics.md).
     """
     if groups is not None and len(np.unique(groups)) < 2:
         return np.nan, np.nan
