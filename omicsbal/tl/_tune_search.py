@@ -1,5 +1,6 @@
 """One search: successive halving over trials, each judged on held-out rows of the rows it is given."""
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -86,6 +87,21 @@ class _Rungs:
             raise _StopTrialError(STOPPED)
 
 
+class _Halving:
+    """Optuna's successive halving, deaf to trials that a kill ended: these are run again, and would count twice at a rung."""
+
+    def __init__(self, evaluations: int) -> None:
+        pruners = optuna_module().pruners
+        self.inner = pruners.SuccessiveHalvingPruner(min_resource=max(evaluations // RUNGS, 1), reduction_factor=HALVING)
+
+    def prune(self, study: Any, trial: Any) -> bool:
+        """Whether the trial is behind."""
+        heard, killed = copy.copy(study), optuna_module().trial.TrialState.FAIL
+        kept = [t for t in study.get_trials(deepcopy=False) if t.state != killed or "state" in t.user_attrs]
+        heard.get_trials = lambda **_: kept
+        return bool(self.inner.prune(heard, trial))
+
+
 @dataclass(frozen=True)
 class Blocks:
     """Rows through recipes of one size."""
@@ -148,8 +164,7 @@ def open_study(name: str, mark: str, path: Path | None, evaluations: int) -> Any
             raise ValueError("no journal")
         journal = optuna.storages.journal
         storage = optuna.storages.JournalStorage(journal.JournalFileBackend(str(path)))
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(evaluations // RUNGS, 1), reduction_factor=HALVING)
-    study = optuna.create_study(storage=storage, study_name=name, pruner=pruner, load_if_exists=True)
+    study = optuna.create_study(storage=storage, study_name=name, pruner=_Halving(evaluations), load_if_exists=True)
     if study.user_attrs.get("mark", mark) != mark:
         raise ValueError("another search")
     study.set_user_attr("mark", mark)

@@ -177,6 +177,31 @@ def test_trials_that_are_behind_or_blow_up_are_kept_as_such(duo, monkeypatch):
     assert [r["loss"] for r in found] == [0.5, None, 0.4, None] and best_of(found) == 2 and fewer == found[:2]
 
 
+def test_a_trial_that_a_kill_ended_is_not_counted_at_its_rung(duo, monkeypatch):
+    from omicsbal.tl._tune_search import open_study, quiet
+
+    rows, base = rows_of(duo, design_of(duo)), Base(Uniform(), QUICK["net"], QUICK["config"])
+    losses, kill = iter([0.5, 0.4, 0.4, 0.6, 0.7, 0.8, 0.45]), [False, True]
+
+    def fit(self, base, values, *, whole, progress):
+        loss = next(losses)
+        for k in range(5):
+            progress(k, 5, {"oof_log_loss:fused": loss})
+        if kill and kill.pop(0):
+            raise KeyboardInterrupt
+        return loss
+
+    monkeypatch.setattr(Rows, "fit", fit)
+    monkeypatch.setattr(Rows, "loss", lambda self, fitted: fitted)
+    with quiet():
+        study, space = open_study("all", "mark", None, 25), parse_settings("width", base, [])
+        asked = {"n_trials": 6, "seconds": 0, "tick": lambda records: None}
+        with pytest.raises(KeyboardInterrupt):
+            search(study, rows, base, space, **asked)
+        found = search(study, rows, base, space, **asked)
+    assert [r["loss"] for r in found] == [0.5, 0.4, None, None, None, 0.45], "the second best of six goes on, whatever was killed"
+
+
 def test_settings_become_arguments_of_a_fit(duo):
     base = Base(Mutual(gate="always"), ob.NetConfig(), ob.FitConfig())
     own = base.changed({"kd_weight": 0.7, "width": 32, "weight_decay": 2.0})
