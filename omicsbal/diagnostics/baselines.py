@@ -32,7 +32,7 @@ def clock() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Member:
-    """One tuned logistic regression; NaN where a row lacks the modality."""
+    """One tuned logistic regression; NaN where a row lacks the modality, and everywhere if a part to learn from has one class."""
 
     proba: np.ndarray  # (n_test, c)
     held_out: np.ndarray  # (n_train, c), by inner folds
@@ -74,10 +74,12 @@ class Fold:
             here = np.ones(len(x), bool) if whole else self.present[name]
             there = np.ones(len(new), bool) if whole else self.present_test[name]
             proba, held_out = np.full((len(new), self.n_classes), np.nan), np.full((len(x), self.n_classes), np.nan)
-            scores, basis = rotated(x[here])
-            model, held_out[here] = tuned(scores, self.y[here], self.inner[here], self.n_classes)
-            if there.any():
-                proba[there] = class_probabilities(model, new[there] @ basis, self.n_classes)
+            y, inner = self.y[here], self.inner[here]
+            if len(y) and all(len(np.unique(y[inner != k])) > 1 for k in np.unique(inner)):
+                scores, basis = rotated(x[here])
+                model, held_out[here] = tuned(scores, y, inner, self.n_classes)
+                if there.any():
+                    proba[there] = class_probabilities(model, new[there] @ basis, self.n_classes)
             self.fitted[name] = Member(proba, held_out, clock() - begin)
         return self.fitted[name]
 
@@ -158,10 +160,11 @@ def _single(fold: Fold, members: list[Member]) -> np.ndarray:
 
 
 def _late(fold: Fold, members: list[Member]) -> np.ndarray:
-    """Mean of the probabilities of the modalities that a row has."""
+    """Mean of the probabilities of the modalities that a row has; NaN if none of them speaks."""
     stack = np.stack([m.proba for m in members])
     spoken = ~np.isnan(stack[..., :1])
-    return np.where(spoken, stack, 0).sum(0) / spoken.sum(0)
+    total = np.where(spoken, stack, 0).sum(0)
+    return np.divide(total, spoken.sum(0), out=np.full_like(total, np.nan), where=spoken.any(0))
 
 
 def _stack(fold: Fold, members: list[Member]) -> np.ndarray:

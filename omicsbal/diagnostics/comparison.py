@@ -72,8 +72,11 @@ def _row(wide: pd.DataFrame, metric: str, system: str, against: str, sign: int, 
     mean, half, _ = corrected(values, ratio)
     row = {"metric": metric, "system": system, "mean": mean, "low": mean - half, "high": mean + half, "n": len(values)}
     lost = len(wide) - len(values)
-    row |= {"against": against, "note": f"Failed in {lost} of {len(wide)} folds." if lost else ""}
     both = wide[[against, system]].dropna() if system != against else wide.iloc[:0]
+    note = f"Failed in {lost} of {len(wide)} folds." if lost else ""
+    if system != against and len(both) < len(values):
+        note = f"{note} Gain over the {len(both)} in which {against!r} has a score.".strip()
+    row |= {"against": against, "note": note}
     gain, reach, p = corrected(sign * (both.iloc[:, 0] - both.iloc[:, -1]).to_numpy(), ratio)
     return row | {"gain": gain, "gain_low": gain - reach, "gain_high": gain + reach, "p": p}
 

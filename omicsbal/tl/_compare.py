@@ -17,6 +17,7 @@ from omicsbal.diagnostics.comparison import METRICS, summarise
 from omicsbal.model import pick_device, versions
 from omicsbal.pp import find_groups, make_folds, per_modality
 from omicsbal.pp.checks import check_mdata
+from omicsbal.pp.sources import Options, plan
 from omicsbal.tl._backend import run_pieces
 from omicsbal.tl._design import Design, check_head_names, make_design
 from omicsbal.tl._outer_fold import Table, make_piece, read_tables, run_piece
@@ -75,7 +76,8 @@ def compare(
     folds, repeats
         Outer folds, and how often they are drawn anew.
     group_key
-        Column with donors or patients; none is split over folds, outer or inner.
+        Column with donors or patients; none is split over folds, outer or inner. Where whole donors
+        would leave a class out of an inner training part, baselines are tuned on folds that split them; ``note`` then says so.
     modalities, recipe, use_rep, layer
         As in `omicsbal.tl.fit`; a system's own settings come first.
     checkpoint
@@ -146,7 +148,7 @@ def compare(
     read = {k: per_modality(k, v, list(mdata.mod)) for k, v in (("layer", layer), ("use_rep", use_rep), ("recipe", recipe))}
     read["recipe"] = {m: r or ("dense" if read["use_rep"][m] else None) for m, r in read["recipe"].items() if m in names}
     asked: dict[str, Any] = {"label_key": label_key, "modalities": names, "group_key": group_key, "random_state": random_state}
-    design = make_design(mdata, **asked, task="auto", n_folds=folds, rare="drop")
+    design = make_design(mdata, **asked, task="auto", n_folds=folds, rare="drop", change="folds=...")
     if design.outcome.kind != "classification":
         do = "Make it text or categories if its numbers are codes of classes: mdata.obs[...].astype(str)."
         raise ValueError(problem("label_key", expected="a label of classes", found=f"{label_key!r}, a number", do=do))
@@ -156,6 +158,8 @@ def compare(
     chosen = parse_systems(systems, names)
     against = (OURS if OURS in [s.name for s in chosen] else chosen[0].name) if against is None else against
     check_choice("against", against, [s.name for s in chosen])
+    if any("recipe" not in (s.settings or {}) for s in chosen):
+        plan(mdata, Options(read["recipe"], read["use_rep"], read["layer"], names), design.training)  # refuses what none can read
     outer = [design.folds] + [
         make_folds(design.labels, n_folds=folds, groups=donors, random_state=random_state + STEP * i) for i in range(1, repeats)
     ]
@@ -166,7 +170,8 @@ def compare(
         "donors": None if donors is None else donors.tolist(),
     }
     lines = ResultLines(checkpoint, fingerprint(tables, outer, told), {s.name: s.digest for s in chosen})
-    _run(lines, chosen, partial(_piece, tables, design, outer, donors, facts), design, outer, label_key if progress else "")
+    with warnings.catch_warnings():  # pieces listen to warnings, and threads that do so leave the filters changed
+        _run(lines, chosen, partial(_piece, tables, design, outer, donors, facts), design, outer, label_key if progress else "")
     table = _ordered(lines, chosen)
     _warn_of_failures(table)
     summary = summarise(table, against=against, single=[f"lr:{m}" for m in names])

@@ -59,8 +59,9 @@ def make_design(
     n_folds: int | None,
     rare: Literal["drop", "merge", "fewer_folds", "error"],
     random_state: int,
+    change: str = "rare=... or n_folds=...",
 ) -> Design:
-    """Look up labels and groups, choose rows and folds.
+    """Look up labels and groups, choose rows and folds; `change` names the arguments that rare classes depend on.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def make_design(
         labels, wanted, said = rare_classes(labels.where(usable), n_folds=wanted, rare=rare)
         labels = labels.astype(object).where(labels.isna(), labels.astype(str).astype(object))
     if said:
-        warnings.warn(f"{said} Change this with rare=... or n_folds=....", OmicsbalWarning, stacklevel=3)
+        warnings.warn(f"{said} Change this with {change}.", OmicsbalWarning, stacklevel=3)
     groups = None if group_key is None else find_groups(mdata, group_key)
     training = labels.notna().to_numpy()
     folds = make_folds(

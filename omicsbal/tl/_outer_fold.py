@@ -63,7 +63,7 @@ def run_piece(piece: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     from joblib import parallel_config
 
-    results, shared = [], None
+    results, shared, heard = [], None, []
     with parallel_config("sequential", n_jobs=1):  # or scikit-learn would send its own small tasks to the cluster
         for system in piece["systems"]:
             with warnings.catch_warnings(record=True) as told:
@@ -73,11 +73,14 @@ def run_piece(piece: Mapping[str, Any]) -> list[dict[str, Any]]:
                     if system.is_fit:
                         proba, cost = _fit(piece, system)
                     else:
-                        shared = shared or _fold(piece)
+                        if shared is None:
+                            shared = _fold(piece)
+                            heard = list(told)  # of all baselines of the piece, whichever comes first
                         proba, cost = _baseline(shared, system)
                 except Exception as fault:  # noqa: BLE001 (any fault of one system is a line of the result; the others go on)
                     error, cost = f"{type(fault).__name__}: {' '.join(str(fault).split())}"[:500], clock() - begin
-            note = " ".join(dict.fromkeys(str(w.message) for w in told if issubclass(w.category, OmicsbalWarning)))[:500]
+            said = [*([] if system.is_fit else heard), *told]
+            note = " ".join(dict.fromkeys(str(w.message) for w in said if issubclass(w.category, OmicsbalWarning)))[:500]
             results.append({"repeat": piece["repeat"], "fold": piece["fold"], "system": system.name, "proba": proba})
             results[-1] |= {"error": error, "note": note}
             results[-1] |= {"seconds": float(cost[0]), "cpu_seconds": float(cost[1])}
@@ -171,10 +174,16 @@ def _fold(piece: Mapping[str, Any]) -> Fold:
 def _tuning_folds(y: np.ndarray, groups: Any, seed: int) -> np.ndarray:
     """Inner folds, donors whole where that leaves every class in every training part; -1 for classes of one row."""
     usable = np.where(np.bincount(y)[y] > 1, y, -1)
-    try:
-        return make_folds(usable, n_folds=INNER, groups=groups, random_state=seed)
-    except ValueError:
-        return make_folds(usable, n_folds=INNER, random_state=seed)
+    n_donors = 0 if groups is None else len(np.unique(groups[usable >= 0]))
+    for n_folds in range(min(INNER, n_donors), 1, -1):
+        try:
+            return make_folds(usable, n_folds=n_folds, groups=groups, random_state=seed)
+        except ValueError:
+            continue
+    if groups is not None:
+        text = "Baselines were tuned on folds that split donors: whole donors would leave a class out of what is learnt from."
+        warnings.warn(text, OmicsbalWarning, stacklevel=2)
+    return make_folds(usable, n_folds=INNER, random_state=seed)
 
 
 def _baseline(fold: Fold, system: System) -> tuple[np.ndarray, np.ndarray]:

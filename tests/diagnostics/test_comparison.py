@@ -51,6 +51,8 @@ def test_folds_that_failed(table):
     assert row["gain"] == pytest.approx((0.4 - 0.1) / 2)
     ranks = summary.loc["accuracy", "rank"]
     assert ranks.to_dict() == pytest.approx({"omicsbal": (1 + 2 + 1) / 3, "lr:rna": (2 + 3 + 2) / 3, "lr:atac": (3 + 1 + 3) / 3})
+    other = summarise(table, against="lr:atac").set_index(["metric", "system"])
+    assert other.loc[("accuracy", "lr:rna"), "note"] == "Gain over the 2 in which 'lr:atac' has a score."
 
 
 def test_the_best_single_modality_is_chosen_by_metric(table):

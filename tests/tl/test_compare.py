@@ -1,7 +1,10 @@
 """Comparisons: one set of folds, nothing learnt from test rows, every piece once, and failures that stay where they are."""
 
 import json
+import warnings
+from threading import Event
 
+import joblib
 import mudata
 import numpy as np
 import pandas as pd
@@ -14,7 +17,7 @@ from omicsbal._validate import OmicsbalWarning
 from omicsbal.balance import OgmGe
 from omicsbal.diagnostics.comparison import METRICS
 from omicsbal.tl import _compare as module
-from omicsbal.tl._outer_fold import run_piece
+from omicsbal.tl._outer_fold import _tuning_folds, run_piece
 from omicsbal.tl._systems import default_names, parse_systems
 
 QUICK = {
@@ -243,3 +246,73 @@ def test_digests_tell_settings_apart():
     assert one == same != two
     wide, narrow = (parse_systems({"x": {"net": ob.NetConfig(width=w)}}, ["rna"])[0].digest for w in (8, 16))
     assert wide != narrow
+
+
+def test_baselines_tune_on_whole_donors_however_few():
+    y, donor = np.tile([0, 1], 20), np.repeat(["a", "b"], 20)
+    inner = _tuning_folds(y, donor, 0)
+    assert pd.Series(inner).groupby(donor).nunique().eq(1).all() and set(inner) == {0, 1}
+    with pytest.warns(OmicsbalWarning, match="split donors"):
+        assert set(_tuning_folds(y, np.repeat("a", 40), 0)) == {0, 1, 2}
+
+
+def test_a_note_does_not_depend_on_which_baseline_comes_first(duo, tmp_path):
+    duo.obs["donor2"] = np.repeat(["a", "b"], 45)
+    options = {"folds": 2, "group_key": "donor2"}
+    whole = compare(duo, ["lr:rna", "lr:pool"], **options)
+    assert whole["note"].str.contains("split donors").all()
+    path = tmp_path / "lines.jsonl"
+    compare(duo, ["lr:rna"], checkpoint=path, **options)
+    again = compare(duo, ["lr:rna", "lr:pool"], checkpoint=path, **options)
+    assert again["note"].tolist() == whole["note"].tolist()
+
+
+def test_a_modality_of_one_class_costs_no_baseline_its_answer(duo):
+    cells = duo.obs["cell_type"].astype(str)
+    few = np.flatnonzero(cells == cells.iloc[0])
+    odd = mudata.MuData({"rna": duo["rna"].copy(), "protein": duo["protein"][few].copy()})
+    odd.obs["cell_type"] = cells.reindex(odd.obs_names).to_numpy()
+    table = compare(odd, ["lr:protein", "lr:rna", "lr:late", "lr:stack", "lr:pool"]).set_index(["fold", "system"])
+    assert table["error"].eq("").all() and table["log_loss"].notna().all()
+    scores = table["log_loss"].unstack()
+    np.testing.assert_allclose(scores["lr:late"], scores["lr:rna"])
+    np.testing.assert_allclose(scores["lr:protein"], np.log(3), atol=0.1)  # the shares of three classes of like size
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(duo, monkeypatch):
+    compare(duo, ["lr:rna"])  # imports may add filters of their own
+    before, (first, second, left) = (list(warnings.filters), warnings.showwarning), (Event() for _ in range(3))
+
+    def crossing(piece):
+        """The first to begin to listen ends first: the other one then puts back the filters of the first."""
+        if piece["fold"]:
+            first.wait(60)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            (second if piece["fold"] else first).set()
+            (left if piece["fold"] else second).wait(60)
+            results = run_piece(piece) if piece["fold"] else []
+        left.set()
+        return results or run_piece(piece)
+
+    monkeypatch.setattr(module, "run_piece", crossing)
+    with joblib.parallel_config("threading", n_jobs=2):
+        table = compare(duo, ["lr:rna"], folds=2)
+    assert left.is_set() and table["error"].eq("").all()
+    assert (list(warnings.filters), warnings.showwarning) == before
+
+
+def test_rare_classes_are_said_in_terms_of_compare(duo):
+    names = duo.obs["cell_type"].astype(str).to_numpy()
+    duo.obs["cell_type"] = np.where(np.arange(90) < 2, "few", names)
+    with pytest.warns(OmicsbalWarning, match=r"'few' \(2\)\. Change this with folds=\.\.\.\."):
+        compare(duo, ["lr:protein"])
+
+
+def test_values_that_no_system_can_read_are_refused_before_anything(duo, frozen, pieces):
+    duo["rna"].X = np.asarray(duo["rna"].X.todense(), dtype=float)
+    duo["rna"].X[3, 4] = np.inf
+    before = frozen(duo)
+    with pytest.raises(ValueError, match="finite values"):
+        compare(duo, ["lr:rna"])
+    assert frozen(duo) == before and not pieces
