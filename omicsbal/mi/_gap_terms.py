@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
+from scipy.special import log_softmax, ndtri
 from scipy.stats import rankdata
 
 from omicsbal.mi._design import Design
@@ -50,7 +50,7 @@ def class_terms(t: np.ndarray, s: np.ndarray, y: np.ndarray, plan: Design, told:
     of_t, of_s, of_both = (cross_fit(x, plan, LEARNERS, random_state) for x in (t, s, np.hstack([t, s])))
     alone, other = mix(of_t, plan)[0], mix(of_s, plan)[0]
     product = alone + other - np.log(plan.counts / len(t))  # what T and S say together if they share nothing but the label
-    both = mix(of_both | {"teacher": alone, "product": product - logsumexp(product, axis=1, keepdims=True)}, plan)[0]
+    both = mix(of_both | {"teacher": alone, "product": log_softmax(product, axis=1)}, plan)[0]
     more = plan.gain(both) - plan.gain(alone)
     extra = max(float(more.mean()), 0.0)
     relevant = float(np.clip(plan.gain(other).mean(), 0.0, plan.entropy))

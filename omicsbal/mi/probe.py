@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 
 from omicsbal._validate import check_choice
 from omicsbal.mi._design import Design, design
@@ -140,7 +140,7 @@ def cross_fit(z: np.ndarray, plan: Design, learners: Iterable[str], random_state
         for name in () if constant else learners:
             found = np.maximum(LEARNERS[name](z[rest], plan.y[rest], z[held], c, random_state), FLOOR)
             path = paths.setdefault(name, np.full((len(found), n, c), -np.log(c)))
-            path[:, held] = found - logsumexp(found, axis=-1, keepdims=True)
+            path[:, held] = log_softmax(found, axis=-1)
     experts = {name: np.empty((n, c)) for name in paths}
     for name, path in paths.items():
         hits = path[:, np.arange(n), plan.y]
