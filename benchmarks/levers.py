@@ -52,9 +52,7 @@ def networks_of(case: Case, lever: Lever, told: tuple[np.ndarray, np.ndarray]) -
     data = replace(case.data, weight=torch.from_numpy(row_weights(y, len(case.outcome.names), lever.power)))
 
     def fitted() -> Said:
-        fit = fit_predictor(
-            data, case.folds, case.outcome, strategy, net=net, config=config, random_state=0, experts=False
-        )
+        fit = fit_predictor(data, case.folds, case.outcome, strategy, net=net, config=config, random_state=0, experts=False)
         p = fit.predictor
         raw = head_arrays(out_of_fold(p.net, p.strategy, data, p.members), list(p.trained))
         query = p.raw_heads(case.query, frozenset(case.query.x))
