@@ -1,10 +1,11 @@
 """What the default owes to each of its parts: one change at a time, paired on the same folds (../shared/measure).
 
     python benchmarks/levers.py run [--folds 2] [--part i n] [--only ...]
+    python benchmarks/levers.py classes [--folds 5]      the default beside its linear experts alone, class by class
     python benchmarks/levers.py report
 
 All pieces of a fold share its recipes, folds, experts and seed; what is scored is the pool that a user gets. One JSON line per
-(task, fold, lever) in benchmarks/results/levers_run.jsonl; lines that are there are kept.
+(task, fold, lever) in benchmarks/results/levers_run.jsonl, levers_classes.jsonl; lines that are there are kept.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import torch
 from accuracy import RESULTS, protocol
 from levers_variants import NETWORKS, RECIPES_TRIED, RIVALS, Lever, left_over, network, rival_raw, row_weights
 from main_method import Case, Log, case_of, scores_of, tasks_of
+from sklearn.metrics import f1_score
 
 from omicsbal._types import FUSED
 from omicsbal.train.classes import Classes
@@ -149,9 +151,32 @@ def run(args) -> None:
         print(task, fold, flush=True)
 
 
+def classes(args) -> None:
+    """F1 and log-loss of each class, of the default and of the pool of its experts alone."""
+    log = Log("classes", "data", "fold", script="levers")
+    P, _ = protocol()
+    for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or P.NAMES, args.part):
+        if fold >= args.folds or log.has(data=task, fold=fold):
+            continue
+        case = case_of(mdata, label, train, test)
+        experts = experts_of(case)
+        said = {"experts": pooled(case, experts)[1]}
+        said["default"] = pooled(case, networks_of(case, Lever(), said["experts"]) | experts)[1]
+        rows = []
+        for k, name in enumerate(case.outcome.names):
+            here = case.truth == k
+            row = {"data": task, "fold": fold, "class": name, "n": int(here.sum())}
+            for system, values in said.items():
+                row[f"f1_{system}"] = float(f1_score(here, values.argmax(1) == k, zero_division=0))
+                row[f"nll_{system}"] = float(-np.maximum(values[here, k], np.log(1e-6)).mean()) if here.any() else np.nan
+            rows.append(row)
+        log.add(rows)
+        print(task, fold, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "report"])
+    parser.add_argument("action", choices=["run", "classes", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=2)
@@ -163,8 +188,8 @@ def main() -> None:
         from levers_report import report
 
         report(RESULTS)
-    else:
-        run(args)
+        return
+    {"run": run, "classes": classes}[args.action](args)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,27 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     plt.close(figure)
 
 
+def by_class(lines: pd.DataFrame) -> str:
+    """Where the networks add to the linear experts, and where they take away."""
+    mean = lines.groupby(["data", "class"]).agg(
+        folds=("fold", "nunique"), n=("n", "sum"), f1=("f1_default", "mean"), f1_experts=("f1_experts", "mean"),
+        nll=("nll_default", "mean"), nll_experts=("nll_experts", "mean"),
+    )  # fmt: skip
+    mean["f1_gain"], mean["nll_gain"] = mean["f1"] - mean["f1_experts"], mean["nll_experts"] - mean["nll"]
+    rows = mean.sort_values("f1_gain", ascending=False)
+    better, lower = int((rows["f1_gain"] > 0).sum()), int((rows["nll_gain"] > 0).sum())
+    parts = [
+        "## Where the networks add to the linear experts, class by class",
+        f"`python benchmarks/levers.py classes`: {rows['folds'].max()} folds of each task. Of {len(rows)} classes F1 is higher with "
+        f"the networks in {better}, lower in {int((rows['f1_gain'] < 0).sum())}; log-loss is lower in {lower}. Most gained, most lost:",
+    ]
+    cells = ["| task | class | held-out rows | F1, experts alone | F1 | gain | log-loss gain |", "|---" * 7 + "|"]
+    for (data, name), r in pd.concat([rows.head(8), rows.tail(8)]).iterrows():
+        gains = f"{r.f1_experts:.3f} | {r.f1:.3f} | {r.f1_gain:+.3f} | {r.nll_gain:+.3f} |"
+        cells.append(f"| {data} | {name} | {int(r.n)} | {gains}")
+    return "\n\n".join([*parts, "\n".join(cells)])
+
+
 def report(folder: Path) -> None:
     """Write levers.md and levers.png."""
     frame = pd.DataFrame(map(json.loads, (folder / "levers_run.jsonl").read_text().splitlines()))
@@ -105,4 +126,7 @@ def report(folder: Path) -> None:
         table(found),
         "![levers](levers.png)",
     ]
+    if (folder / "levers_classes.jsonl").exists():
+        lines = pd.DataFrame(map(json.loads, (folder / "levers_classes.jsonl").read_text().splitlines()))
+        parts.append(by_class(lines.drop_duplicates(["data", "fold", "class"], keep="last")))
     (folder / "levers.md").write_text("\n\n".join(parts) + "\n")
