@@ -101,58 +101,8 @@ def by_class(lines: pd.DataFrame) -> str:
     folds, worse = rows["folds"].max(), int((rows["f1_gain"] < 0).sum())
     parts = [
         "## Where the networks add to the linear experts, class by class",
-        f"`python benchmarks/levers.py classes`: {folds} folds of each task. Of {len(rows)} classes F1 is higher with the networks "
-        f"in {better}, lower in {worse}; log-loss is lower in {lower}. Most gained and most lost:",
-    ]
-    cells = [f"{getattr(r, m):+.4f} ± {getattr(r, f'{m}_half'):.4f} | {getattr(r, f'{m}_p'):.2f}" for m in ("f1", "nll")]
-        ends = f"{r.tasks}, {r.folds} | {'-' if np.isnan(r.time) else f'{r.time:.1f}'} |"
-        lines.append(f"| {r.lever} | {cells[0]} | {r.f1_up} | {cells[1]} | {r.nll_up} | {ends}".replace("nan", "-"))
-    return "\n".join(lines)
-
-
-def kept(found: pd.DataFrame, p: float) -> str:
-    """Which levers would earn a change of the default at this p, for 2 tests a lever."""
-    limit = p / (2 * len(found))
-    sure = {m: found[(found[f"{m}_p"] < limit) & (found[m] > 0)]["lever"].tolist() for m in ("f1", "nll")}
-    worse = {m: found[(found[f"{m}_p"] < limit) & (found[m] < 0)]["lever"].tolist() for m in ("f1", "nll")}
-
-    def said(names: list[str]) -> str:
-        return ", ".join(names) or "none"
-
-    return (
-        f"At p < {p} over {2 * len(found)} tests (Bonferroni, p < {limit:.4f}): macro-F1 better with {said(sure['f1'])}, "
-        f"worse with {said(worse['f1'])}; log-loss better with {said(sure['nll'])}, worse with {said(worse['nll'])}."
-    )
-
-
-def draw(found: pd.DataFrame, path: Path) -> None:
-    """Gains with intervals, levers in the order of macro-F1."""
-    shown = found.sort_values("f1").reset_index(drop=True)
-    figure, axes = plt.subplots(1, 2, figsize=(10, 0.22 * len(shown) + 1.4), sharey=True, layout="constrained")
-    for ax, metric, name in zip(axes, ("f1", "nll"), ("macro-F1", "log-loss (nats, positive is better)"), strict=True):
-        ax.errorbar(shown[metric], shown.index, xerr=shown[f"{metric}_half"], fmt="o", markersize=3, color="#0072b2", linewidth=1)
-        ax.axvline(0, color="0.5", linewidth=0.8)
-        ax.set_xlabel(f"gain over the default, {name}")
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_xlim(-0.05, 0.05)
-    axes[0].set_yticks(shown.index, shown["lever"], fontsize="small")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def by_class(lines: pd.DataFrame) -> str:
-    """Where the networks add to the linear experts, and where they take away."""
-    mean = lines.groupby(["data", "class"]).agg(
-        folds=("fold", "nunique"), n=("n", "sum"), f1=("f1_default", "mean"), f1_experts=("f1_experts", "mean"),
-        nll=("nll_default", "mean"), nll_experts=("nll_experts", "mean"),
-    )  # fmt: skip
-    mean["f1_gain"], mean["nll_gain"] = mean["f1"] - mean["f1_experts"], mean["nll_experts"] - mean["nll"]
-    rows = mean.sort_values("f1_gain", ascending=False)
-    better, lower = int((rows["f1_gain"] > 0).sum()), int((rows["nll_gain"] > 0).sum())
-    parts = [
-        "## Where the networks add to the linear experts, class by class",
-        f"`python benchmarks/levers.py classes`: {rows['folds'].max()} folds of each task. Of {len(rows)} classes F1 is higher with "
-        f"the networks in {better}, lower in {int((rows['f1_gain'] < 0).sum())}; log-loss is lower in {lower}. Most gained, most lost:",
+        f"`python benchmarks/levers.py classes`: {folds} folds of each task. Of {len(rows)} classes F1 is higher with the "
+        f"networks in {better}, lower in {worse}; log-loss is lower in {lower}. Most gained and most lost:",
     ]
     cells = ["| task | class | held-out rows | F1, experts alone | F1 | gain | log-loss gain |", "|---" * 7 + "|"]
     for (data, name), r in pd.concat([rows.head(8), rows.tail(8)]).iterrows():
