@@ -153,7 +153,7 @@ def run(args) -> None:
 
 def classes(args) -> None:
     """F1 and log-loss of each class, of the default and of the pool of its experts alone."""
-    log = Log("classes", "data", "fold", script="levers")
+    log, confidences = (Log(action, "data", "fold", script="levers") for action in ("classes", "confidence"))
     P, _ = protocol()
     for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or P.NAMES, args.part):
         if fold >= args.folds or log.has(data=task, fold=fold):
@@ -171,6 +171,9 @@ def classes(args) -> None:
                 row[f"nll_{system}"] = float(-np.maximum(values[here, k], np.log(1e-6)).mean()) if here.any() else np.nan
             rows.append(row)
         log.add(rows)
+        sure = np.exp(said["default"].max(1)).round(4).tolist()
+        hits = (said["default"].argmax(1) == case.truth).astype(int).tolist()
+        confidences.add([{"data": task, "fold": fold, "confidence": sure, "hit": hits}])
         print(task, fold, flush=True)
 
 

@@ -54,8 +54,9 @@ def table(found: pd.DataFrame) -> str:
     ]
     for r in found.itertuples():
         cells = [f"{getattr(r, m):+.4f} ± {getattr(r, f'{m}_half'):.4f} | {getattr(r, f'{m}_p'):.2f}" for m in ("f1", "nll")]
+        cells = [c.replace("nan", "-") for c in cells]
         ends = f"{r.tasks}, {r.folds} | {'-' if np.isnan(r.time) else f'{r.time:.1f}'} |"
-        lines.append(f"| {r.lever} | {cells[0]} | {r.f1_up} | {cells[1]} | {r.nll_up} | {ends}".replace("nan", "-"))
+        lines.append(f"| {r.lever} | {cells[0]} | {r.f1_up} | {cells[1]} | {r.nll_up} | {ends}")
     return "\n".join(lines)
 
 
@@ -111,6 +112,27 @@ def by_class(lines: pd.DataFrame) -> str:
     return "\n\n".join([*parts, "\n".join(cells)])
 
 
+def calibration(lines: pd.DataFrame) -> str:
+    """Expected calibration error of each task: 15 equal-mass bins of the held-out rows of all folds."""
+    cells = ["| task | held-out rows | calibration error | the same if calibrated |", "|---" * 4 + "|"]
+    for task, part in lines.groupby("data"):
+        sure, hit = np.concatenate(part["confidence"].tolist()), np.concatenate(part["hit"].tolist())
+        rng = np.random.default_rng(0)
+        by_chance = np.mean([error_of(sure, rng.random(len(sure)) < sure) for _ in range(100)])
+        cells.append(f"| {task} | {len(sure)} | {error_of(sure, hit):.3f} | {by_chance:.3f} |")
+    head = "## Calibration of the default on held-out rows"
+    said = (
+        "Mean over 15 equal-mass bins of |confidence - accuracy|. By chance a calibrated prediction is off as well: last column."
+    )
+    return "\n\n".join([head, said, "\n".join(cells)])
+
+
+def error_of(sure: np.ndarray, hit: np.ndarray, bins: int = 15) -> float:
+    """ECE."""
+    parts = np.array_split(np.argsort(sure, kind="stable"), min(bins, len(sure)))
+    return float(sum(len(p) * abs(sure[p].mean() - hit[p].mean()) for p in parts) / len(sure))
+
+
 def report(folder: Path) -> None:
     """Write levers.md and levers.png."""
     frame = pd.DataFrame(map(json.loads, (folder / "levers_run.jsonl").read_text().splitlines()))
@@ -130,4 +152,7 @@ def report(folder: Path) -> None:
     if (folder / "levers_classes.jsonl").exists():
         lines = pd.DataFrame(map(json.loads, (folder / "levers_classes.jsonl").read_text().splitlines()))
         parts.append(by_class(lines.drop_duplicates(["data", "fold", "class"], keep="last")))
+    if (folder / "levers_confidence.jsonl").exists():
+        lines = pd.DataFrame(map(json.loads, (folder / "levers_confidence.jsonl").read_text().splitlines()))
+        parts.append(calibration(lines.drop_duplicates(["data", "fold"], keep="last")))
     (folder / "levers.md").write_text("\n\n".join(parts) + "\n")
