@@ -188,5 +188,5 @@ def _curves(ax: "Axes", history: Any, table: pd.DataFrame, looks: dict[str, Look
         head_line(ax, "How fast each learned")
         return
     ax.set_ylabel(f"out-of-fold {metric_label(next(iter(heads.values()))[0].removeprefix('oof_'))}", fontsize="small")
-    ax.legend(frameon=False, fontsize="x-small", loc="lower right")
+    ax.legend(frameon=False, fontsize="x-small", loc="best")
     head_line(ax, "How fast each learned\nbars: 90% of the gain")
