@@ -131,6 +131,36 @@ def check_contribution(notebook) -> None:
     assert re.search(rf"^report.html: {NUMBER} MB$", text, re.MULTILINE)
 
 
+def check_compare(notebook) -> None:
+    """Verdicts agree with their intervals, no score depends on where it was computed, and who is kept whole is not recognised."""
+    assert images(notebook) == 4, "forest, confusion, forest of own systems, tuning"
+    text = text_of(notebook)
+
+    places = re.findall(r"^By (\w+), omicsbal has place (\d+) of (\d+) in mean rank; first is (.+)\.$", text, re.MULTILINE)
+    assert [metric for metric, *_ in places] == ["macro_f1", "log_loss", "macro_f1"], "the second list is of own systems"
+    assert all(1 <= int(place) <= int(n) and (first == "omicsbal") == (place == "1") for _, place, n, first in places)
+    said = re.findall(rf"^  against (.+): {NUMBER} \({NUMBER} to {NUMBER}\), ([\w ]+)$", text, re.MULTILINE)
+    assert {name for name, *_ in said} > {"lr:pool", "lr:concat", "lr:best-uni", "joint network", "shrunken LDA"}
+    for name, gain, low, high, verdict in said:
+        assert float(low) <= float(gain) <= float(high), name
+        if "significantly" in verdict:
+            assert (verdict.endswith("better") and float(low) >= 0) or (verdict.endswith("worse") and float(high) <= 0), name
+        if verdict == "as good as equal":
+            assert float(high) - float(low) < 0.041, name
+
+    mine, n, other, apart = map(
+        int, re.search(r"right for (\d+) of (\d+), lr:pool for (\d+): the sums differ by (\d+)", text).groups()
+    )
+    assert abs(mine - other) == apart and max(mine, other) <= n
+    (leak,) = re.findall(rf"^nearest sample: {NUMBER} of its macro-F1 was from knowing the person", text, re.MULTILINE)
+    assert float(leak) > 0.05, "it remembers"
+    kept, pieces, same = re.search(r"^(\d+) of (\d+) pieces were kept; scores as before: (\w+)$", text, re.MULTILINE).groups()
+    assert 0 < int(kept) < int(pieces) and same == "True"
+    assert "keep the default" in text or "use the tuned settings" in text
+    best, fresh = (float(re.search(rf"{words} {NUMBER}", text).group(1)) for words in ("macro-F1", "scored on that one:"))
+    assert fresh <= best + 0.001, "a choice does no better on a fold that had no say"
+
+
 def check_own_strategy(notebook) -> None:
     """The strategy that a reader writes passes its own checks, and is of the promised length."""
     assert images(notebook) == 1, "history"
@@ -154,6 +184,8 @@ class Tutorial:
     check: "Callable"
 
 
+QUICK = "{'omicsbal': {'config': ob.FitConfig(max_epochs=2)}}"  # the default fit, but for its length
+
 TUTORIALS = {
     "01_quickstart": Tutorial(
         {"N_OBS, MAX_EPOCHS = 1000, None": "N_OBS, MAX_EPOCHS = 1000, 12"},
@@ -169,6 +201,17 @@ TUTORIALS = {
         {"MAX_EPOCHS, PER_CLASS, N_STEPS = 30, 150, 32": "MAX_EPOCHS, PER_CLASS, N_STEPS = 3, 40, 4"},
         {"ob.datasets.load(name)": "open(f'/nowhere/{name}.h5mu')"},
         check_contribution,
+    ),
+    "04_compare": Tutorial(
+        {
+            "SYSTEMS, FOLDS = None, 5": f"SYSTEMS, FOLDS = [{QUICK}, 'lr:rna', 'lr:meth', 'lr:concat', 'lr:pool'], 2",
+            'own = ["omicsbal",': f"own = [{QUICK},",
+            "CONFIG = ob.FitConfig(n_members=0)": "CONFIG = ob.FitConfig(n_members=0, max_epochs=2)",
+            "max_epochs=15": "max_epochs=2",
+            "N_TRIALS = 3": "N_TRIALS = 1",
+        },
+        {'ob.datasets.load("rosmap_mogonet")': "open('/nowhere/rosmap_mogonet.h5mu')"},
+        check_compare,
     ),
     "05_write_a_strategy": Tutorial(
         {"MAX_EPOCHS = 30": "MAX_EPOCHS = 4"},
