@@ -9,6 +9,7 @@ import pandas as pd
 from omicsbal.train.intervals import corrected
 
 METRICS = {"macro_f1": 1, "balanced_accuracy": 1, "accuracy": 1, "log_loss": -1, "ece": -1, "seconds": -1}  # 1: larger is better
+UPPER = {"macro_f1": 1.0, "balanced_accuracy": 1.0, "accuracy": 1.0, "ece": 1.0}  # none is below 0; the others have no end
 BEST = "lr:best-uni"
 COLUMNS = ["metric", "system", "mean", "low", "high", "n", "rank", "against", "gain", "gain_low", "gain_high", "p", "p_holm"]
 
@@ -45,7 +46,7 @@ def summarise(table: pd.DataFrame, *, against: str, single: Sequence[str] = ()) 
     `COLUMNS` and ``note``. ``gain`` is positive where `against` is better: its score less the rival's, for log-loss, calibration
     error and seconds the rival's less its own. 95 % intervals and two-sided p by a t-test whose variance is multiplied by ``1 / n
     + n_test / n_train`` and not ``1 / n``, since training sets overlap (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366); p is
-    adjusted over rivals (`holm`). ``rank`` is the mean over folds, 1 the best, ties share; a fold that failed is ranked last.
+    adjusted over rivals (`holm`), the interval of the gain is not. ``rank`` is the mean over folds, 1 the best, ties share; a fold that failed is ranked last.
     """
     ratio = float((table["n_test"] / table["n_train"]).mean())
     systems = list(dict.fromkeys(table["system"]))
@@ -70,7 +71,8 @@ def _row(wide: pd.DataFrame, metric: str, system: str, against: str, sign: int, 
     """Mean of a system and its paired difference, over the folds where both have a score."""
     values = wide[system].dropna().to_numpy()
     mean, half, _ = corrected(values, ratio)
-    row = {"metric": metric, "system": system, "mean": mean, "low": mean - half, "high": mean + half, "n": len(values)}
+    low, high = max(mean - half, 0.0), min(mean + half, UPPER.get(metric, np.inf))  # NaN stays: it is the first argument
+    row = {"metric": metric, "system": system, "mean": mean, "low": low, "high": high, "n": len(values)}
     lost = len(wide) - len(values)
     both = wide[[against, system]].dropna() if system != against else wide.iloc[:0]
     note = f"Failed in {lost} of {len(wide)} folds." if lost else ""
@@ -78,6 +80,8 @@ def _row(wide: pd.DataFrame, metric: str, system: str, against: str, sign: int, 
         note = f"{note} Gain over the {len(both)} in which {against!r} has a score.".strip()
     row |= {"against": against, "note": note}
     gain, reach, p = corrected(sign * (both.iloc[:, 0] - both.iloc[:, -1]).to_numpy(), ratio)
+    if reach == 0:
+        row["note"] = f"{note} The same gain in every fold: its interval has no width, which says little.".strip()
     return row | {"gain": gain, "gain_low": gain - reach, "gain_high": gain + reach, "p": p}
 
 

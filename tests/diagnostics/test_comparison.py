@@ -83,3 +83,13 @@ def test_the_correction_holds_its_level():
     rejected = np.mean([corrected(row, 0.25)[2] < 0.05 for row in d])
     plain = np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05)
     assert rejected < 0.065 < plain
+
+
+def test_intervals_of_means_stay_where_scores_can_be(table):
+    wild = table.assign(
+        macro_f1=np.where(table["fold"] % 2 == 0, 0.99, 0.3), log_loss=np.where(table["fold"] % 2 == 0, 0.01, 1.0)
+    )
+    found = summarise(wild, against="omicsbal").set_index(["metric", "system"])
+    assert found.loc["macro_f1", "high"].max() == 1.0 and found.loc["log_loss", "low"].min() == 0.0
+    assert found.loc["log_loss", "high"].max() > 1.0
+    assert found.loc[("macro_f1", "lr:rna"), "note"].startswith("The same gain in every fold")
