@@ -44,9 +44,10 @@ def summarise(table: pd.DataFrame, *, against: str, single: Sequence[str] = ()) 
     Returns
     -------
     `COLUMNS` and ``note``. ``gain`` is positive where `against` is better: its score less the rival's, for log-loss, calibration
-    error and seconds the rival's less its own. 95 % intervals and two-sided p by a t-test whose variance is multiplied by ``1 / n
-    + n_test / n_train`` and not ``1 / n``, since training sets overlap (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366); p is
-    adjusted over rivals (`holm`), the interval of the gain is not. ``rank`` is the mean over folds, 1 the best, ties share; a fold that failed is ranked last.
+    error and seconds the rival's less its own. 95 % intervals and two-sided p by a t-test whose variance is multiplied by ``1 /
+    n + n_test / n_train`` and not ``1 / n``, since training sets overlap (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366); p
+    is adjusted over rivals (`holm`), the interval of the gain is not. ``rank`` is the mean over folds, 1 the best, ties share; a
+    fold that failed is ranked last.
     """
     ratio = float((table["n_test"] / table["n_train"]).mean())
     systems = list(dict.fromkeys(table["system"]))
