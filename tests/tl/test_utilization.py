@@ -121,7 +121,7 @@ def test_a_starved_modality_is_found_and_not_when_it_is_fed():
     assert nats.loc[("retention", "rna"), "high"] < 0.9 and nats.loc[("retention", "rna"), "value"] < 0.7
     assert nats.loc[("retention", "protein"), "value"] > 0.9
     words = verdicts.loc["rna", "sentence"]
-    assert words.startswith("rna: under-used. Alone it tells ") and "Try a strategy" in words
+    assert words.startswith("rna: under-used. Alone it tells ") and "Try another strategy" in words
     assert nats.loc[("solo", "rna"), "note"].startswith("The fused head was not trained with modalities hidden")
     untimed = mdata.uns["omicsbal"][UTILIZATION].query("kind == 'speed'")
     assert untimed["value"].isna().all() and (untimed["note"] == "Its head was not trained.").all()
