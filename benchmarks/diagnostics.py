@@ -76,9 +76,9 @@ def cost(args) -> None:
         with tempfile.TemporaryDirectory() as folder:
             sizes = {"rna": 1000, "atac": 2000, "protein": 50}
             mdata = ob.datasets.simulate(n_obs=n, n_truth=100, preset="mixed", n_features=sizes, random_state=0)
-            start = time.perf_counter()
+            start = time.process_time()
             model = ob.tl.fit(mdata, label_key="cell_type", config=ob.FitConfig(max_steps=60, n_members=0), progress=False)
-            fit = {"n": n, "verb": "fit, 60 steps", "seconds": time.perf_counter() - start, "peak_mb": float("nan")}
+            fit = {"n": n, "verb": "fit, 60 steps", "seconds": time.process_time() - start, "peak_mb": float("nan")}
             log.add([] if log.has(n=n, verb=fit["verb"]) else [fit])
             model.save(Path(folder) / "model")
             mdata.write(Path(folder) / "data.h5mu")
@@ -96,13 +96,13 @@ def one(args) -> None:
 
     mdata, folder = mudata.read_h5mu(args.folder / "data.h5mu"), args.folder / "model"
     model = ob.FittedModel.load(folder)
-    start = time.perf_counter()
+    start = time.process_time()
     if args.verb == "modality_snr":
         ob.tl.modality_snr(mdata, label_key="cell_type")
     elif args.verb != "nothing":
         verb = getattr(ob.tl, args.verb)
         verb(model, mdata, **({"progress": False} if "progress" in inspect.signature(verb).parameters else {}))
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}))
 
 

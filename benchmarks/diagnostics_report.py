@@ -91,7 +91,7 @@ def cost_part(frame: pd.DataFrame) -> list[str]:
         rows.append([verb, *cells])
     held = ", ".join(f"{mb:,.0f} MB at {n:,}" for n, mb in base.items())
     return [
-        "Wall time of one call on one thread, and the peak of its process above that of one that only loads model and data "
+        "CPU time of one call on one thread, and the peak of its process above that of one that only loads model and data "
         f"({held}). RNA 1,000, ATAC 2,000, protein 50 features, 8 classes.",
         lines_of(["verb", *(f"{n:,} cells" for n in sorted(frame["n"].unique()))], rows),
     ]
