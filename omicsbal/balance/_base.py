@@ -36,6 +36,8 @@ class Strategy(nn.Module):
     probes
         Whether unimodal heads see embeddings without sending a gradient back: they then tell what an encoder knows and change
         nothing about it. The epoch that is kept is then chosen by the fused head alone.
+    hides
+        Whether the fused head is trained with modalities hidden, so that it may be asked for a part of them.
     tasks
         Kinds of label it supports.
     paper, confidence, needs, cost
@@ -48,6 +50,7 @@ class Strategy(nn.Module):
     references: bool = False
     tables: dict[str, list[dict[str, Any]]]
     probes: bool = False
+    hides: bool = False
     tasks: tuple[str, ...] = ("classification", "regression")
     paper: str = ""
     confidence: str = "own"

@@ -47,7 +47,7 @@ class Cml(Strategy):
     unimodal = False
     tasks = ("classification",)
     paper, confidence, needs = "Ma et al. 2023, arXiv:2306.01265", "faithful", "M calls of the fused head a batch"
-    cost = 1.5
+    cost, hides = 1.5, True
 
     def __init__(self, strength: float = 0.1, subsets: float = 1.0) -> None:
         super().__init__()

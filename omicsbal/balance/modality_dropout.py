@@ -34,6 +34,7 @@ class ModalityDropout(Strategy):
     def __init__(self, rate: float = 0.3) -> None:
         super().__init__()
         self.rate = check_number("rate", rate, low=0, high=0.99)
+        self.hides = self.rate > 0
 
     def features(self, state: FitState, z: dict[str, Tensor], batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if self.rate == 0:

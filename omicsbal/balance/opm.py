@@ -51,7 +51,7 @@ class Opm(Strategy):
     """
 
     probes = True
-    paper, confidence, cost = "Wei et al. 2024, arXiv:2410.11582", "faithful", 1.4
+    paper, confidence, cost, hides = "Wei et al. 2024, arXiv:2410.11582", "faithful", 1.4, True
 
     def __init__(self, drop_rate: float = 0.5, slope: float = 0.5, chance: float = 0.7, warm_up: float = 0.05) -> None:
         super().__init__()

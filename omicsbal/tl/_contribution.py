@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 VALUES = {"classification": MEASURES, "regression": OF_NUMBERS}
 DEFAULT = {"classification": ("information", "macro_f1"), "regression": ("information", "r2")}
-HIDING = ("modality_dropout", "opm", "cml")  # strategies whose fused head is trained with modalities hidden
 CONFUSION_COLUMNS = ["modality", "class", "taken_for", "value", "low", "high", "without", "with", "n", "rows", "note"]
 
 
@@ -192,8 +191,7 @@ def _never_hidden(model: FittedModel, found: Labelled) -> str:
     """That the fused head was not trained to do without a modality; empty where it was, or is made of single heads."""
     predictor, strategy = model.predictor, model.predictor.strategy
     made_of_heads = type(strategy).fuse is not Strategy.fuse
-    hides = model.params.get("strategy") in HIDING and getattr(strategy, "rate", 1) > 0
-    if FUSED not in predictor.trained or made_of_heads or hides or len(found.modalities) < 2:
+    if FUSED not in predictor.trained or made_of_heads or strategy.hides or len(found.modalities) < 2:
         return ""
     always = [m for m in found.modalities if not found.trained_on or bool(found.data.present[m].all())]
     if not always:

@@ -16,7 +16,6 @@ from omicsbal.diagnostics.probes import member_embeddings, probe
 from omicsbal.diagnostics.shapley import make_game
 from omicsbal.diagnostics.utilization import PRODUCT, Utilized, product_of
 from omicsbal.model import FittedModel
-from omicsbal.tl._contribution import HIDING
 from omicsbal.tl._labelled import Labelled
 from omicsbal.tl._progress import progress_bar
 from omicsbal.train.predictor import subset
@@ -113,5 +112,4 @@ def _notes(model: FittedModel, found: Labelled, extra: dict[tuple[str, str], int
 def saw_masks(model: FittedModel) -> bool:
     """Whether there is a fused head that was trained to do without a modality, or that is made of single heads."""
     strategy = model.predictor.strategy
-    hides = model.params["strategy"] in HIDING and getattr(strategy, "rate", 1.0) > 0
-    return FUSED in model.predictor.trained and (hides or type(strategy).fuse is not Strategy.fuse)
+    return FUSED in model.predictor.trained and (strategy.hides or type(strategy).fuse is not Strategy.fuse)
