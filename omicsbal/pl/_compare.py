@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import check_choice, listed, problem
+from omicsbal._validate import check_choice, problem
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._signed import signed
-from omicsbal.pl._slots import check_mudata
+from omicsbal.pl._slots import read_table
 from omicsbal.pl._style import GREY, INK, dress, head_line, larger_is_better, metric_label, shorten, text_width
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = ["metric", "system", "n", "rank", "against", "gain", "gain_low", "gain_high", "p_holm"]
+WORDS, NUMBERS = ("metric", "system", "against"), ("n", "rank", "gain", "gain_low", "gain_high", "p_holm")
 BETTER, WORSE = "#0072B2", "#D55E00"
 SURE = 0.05
 HINDSIGHT = "lr:best-uni"
-RUN_FIRST = "Run ob.tl.compare(mdata, label_key=...) first, or pass the key_added it was run with."
+RUN = "ob.tl.compare(mdata, label_key=...)"
 
 
 def compare(
@@ -75,7 +75,7 @@ def compare(
     >>> [ax.get_xlabel() for ax in ob.pl.compare(mdata, metric="accuracy")]
     ['gain in accuracy', 'mean rank by accuracy (1: best)']
     """
-    table = _table(mdata, key_added)
+    table = read_table(mdata, key_added, _keys.COMPARE_SUMMARY, words=WORDS, numbers=NUMBERS, run=RUN)
     wanted = [metric] if isinstance(metric, str) else list(dict.fromkeys(metric))
     for name in wanted:
         check_choice("metric", name, dict.fromkeys(table["metric"]))
@@ -97,19 +97,6 @@ def compare(
     folds = int(table["n"].max())
     head_line(axes[0], f"{shorten([ours])[0]} against each rival,\nn = {folds} folds, corrected 95% intervals")
     return finish(axes, show=show, return_fig=return_fig)
-
-
-def _table(mdata: "MuData", key_added: str) -> pd.DataFrame:
-    """The summary that ``ob.tl.compare`` wrote, numbers as numbers."""
-    check_mudata(mdata)
-    where = f"mdata.uns[{key_added!r}][{_keys.COMPARE_SUMMARY!r}]"
-    table = mdata.uns.get(key_added, {}).get(_keys.COMPARE_SUMMARY)
-    absent = COLUMNS if table is None else [c for c in COLUMNS if c not in getattr(table, "columns", [])]
-    if absent:
-        found = "nothing" if table is None else f"no column {listed(absent)}"
-        raise KeyError(problem(where, expected="the summary of a comparison", found=found, do=RUN_FIRST))
-    numbers = {c: float for c in COLUMNS if c not in ("metric", "system", "against")}
-    return table.astype({**numbers, "metric": str, "system": str, "against": str})
 
 
 def _forest(ax: "Axes", part: pd.DataFrame, metric: str) -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
+from omicsbal._validate import problem
+from omicsbal.pl._around import legend_below, name_rows
 from omicsbal.pl._contribution_classes import LISTED, confusion_list, need_map
 from omicsbal.pl._panels import finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import GREY, INK, Look, head_line, metric_label, modality_looks, shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = {
-    _keys.CONTRIBUTION: ["kind", "measure", "modality", "class", "value", "low", "high", "n", "p", "q", "rows", "note"],
-    _keys.CONFUSIONS: ["modality", "class", "taken_for", "value", "low", "high", "without", "with", "n", "rows", "note"],
-}
-NUMBERS = {"value", "low", "high", "n", "p", "q", "without", "with"}
-RUN_FIRST = "Run ob.tl.contribution(model, mdata) first, or pass the key_added it was run with."
+RUN = "ob.tl.contribution(model, mdata)"
+WORDS, NUMBERS = ("modality", "class", "rows", "note"), ("value", "low", "high", "n")  # columns of both tables
 BARS = {"shapley": "share (Shapley)", "solo": "alone", "need": "on top of the rest"}
 FILL: dict[str, dict[str, Any]] = {"shapley": {}, "solo": {"alpha": 0.4}, "need": {"fill": False, "linewidth": 1.3}}
 PLACE = {"shapley": (-0.2, 0.36), "solo": (0.1, 0.18), "need": (0.32, 0.18)}  # centre and height in the row of a modality
@@ -84,7 +81,10 @@ def contribution(
     >>> ob.pl.contribution(mdata)[0].get_title(loc="left").splitlines()
     ['Contribution to 0.20 nats', 'rna 0.20', 'out-of-fold, n = 60; lines: 95% intervals']
     """
-    table, confusions = (_table(mdata, key_added, name) for name in COLUMNS)
+    own: dict[str, Any] = {"words": (*WORDS, "kind", "measure"), "numbers": (*NUMBERS, "p", "q"), "run": RUN}
+    table = read_table(mdata, key_added, _keys.CONTRIBUTION, **own)
+    pairs: dict[str, Any] = {"words": (*WORDS, "taken_for"), "numbers": (*NUMBERS, "without", "with"), "run": RUN}
+    confusions = read_table(mdata, key_added, _keys.CONFUSIONS, **pairs)
     whole, each = table[table["class"] == ""], table[(table["class"] != "") & (table["measure"] == "information")]
     shares = whole[whole["kind"] == "shapley"]
     measures, modalities = list(dict.fromkeys(shares["measure"])), list(dict.fromkeys(shares["modality"]))
@@ -110,21 +110,6 @@ def contribution(
     return finish(axes, show=show, return_fig=return_fig)
 
 
-def _table(mdata: "MuData", key_added: str, name: str) -> pd.DataFrame:
-    """A table with plain dtypes."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    where, table = f"mdata.uns[{key_added!r}][{name!r}]", entries.get(name)
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="a table of ob.tl.contribution", found=found, do=RUN_FIRST))
-    absent = [c for c in COLUMNS[name] if c not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed(COLUMNS[name], 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=RUN_FIRST))
-    return table.reset_index(drop=True).astype({c: float if c in NUMBERS else str for c in COLUMNS[name]})
-
-
 def _bars(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Three bars a modality, of one value."""
     for y, (m, look) in enumerate(looks.items()):
@@ -138,13 +123,8 @@ def _bars(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -> None:
             row, at = mine.loc["permutation"], y + 0.47
             ax.plot([row["low"], row["high"]], [at] * 2, color=look.color, linewidth=0.8, zorder=3)
             ax.plot(row["value"], at, marker="D", markersize=3.5, color=look.color, zorder=4, label=f"_{m}:permutation")
-    dress(ax, grid="x")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=2)
-    ax.set_ylim(len(looks) - 0.4, -0.55)
-    ax.set_yticks(range(len(looks)), shorten(looks, 16), fontsize="small")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)
+    name_rows(ax, shorten(looks, 16))
     name = table["measure"].iloc[0]
     unit = "nats" if name == "information" else metric_label(name)
     known = {"information": "information about the label (nats)", "r2": f"{unit}, out of 1"}
@@ -161,20 +141,9 @@ def _legend(ax: "Axes", *, permuted: bool) -> None:
     """What the bars are, under the name of the axis however high the panel."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from matplotlib.transforms import ScaledTranslation
 
     styles = {k: {"color": GREY, **FILL[k]} if k != "need" else {"edgecolor": GREY, **FILL[k]} for k in BARS}
-    below = ScaledTranslation(0, -0.48, ax.figure.dpi_scale_trans)  # inches
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
     handles: list[Any] = [Patch(label=BARS[kind], **style) for kind, style in styles.items()]
     if permuted:
         handles.append(Line2D([], [], color=GREY, marker="D", markersize=3.5, linestyle="none", label="lost when permuted"))
-    ax.legend(
-        handles=handles,
-        **place,
-        ncols=2 if permuted else 3,
-        frameon=False,
-        fontsize="x-small",
-        borderaxespad=0,
-        columnspacing=1.0,
-    )
+    legend_below(ax, handles, columns=2 if permuted else 3)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, shorten
+from omicsbal.pl._around import name_rows
+from omicsbal.pl._style import GREY, INK, Look, head_line, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,10 +55,8 @@ def confusion_list(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -
     """A bar a pair of classes, in the colour of the modality that keeps them apart; the surest first."""
     order = table["low"].fillna(table["value"]).sort_values(ascending=False, kind="stable").index[:LISTED]
     rows = table.loc[order].to_dict("records")
-    dress(ax, grid="x")
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)
-    ax.tick_params(axis="y", length=0)
+    pairs = zip(*(shorten([r[c] for r in rows], 18) for c in ("class", "taken_for")), strict=True)
+    name_rows(ax, [f"{a}\nas {b}" for a, b in pairs], size="x-small")
     head_line(ax, "Kept apart by one modality alone\nwords: taken for the other without it → with it")
     if not rows:
         ax.text(0.5, 0.5, "no confusion grows when a modality is left out", color=GREY, fontsize="small", ha="center")
@@ -71,9 +70,6 @@ def confusion_list(ax: "Axes", *, table: pd.DataFrame, looks: dict[str, Look]) -
         ax.plot([row["low"], row["high"]], [y, y], color=INK, linewidth=1.2, solid_capstyle="butt", zorder=3)
         words = f" {row['modality']}: {row['without']:.0%} → {row['with']:.0%}"
         ax.text(end, y, words, va="center", fontsize="x-small")
-    names = [shorten([r["class"] for r in rows], 18), shorten([r["taken_for"] for r in rows], 18)]
-    ax.set_yticks(range(len(rows)), [f"{a}\nas {b}" for a, b in zip(*names, strict=True)], fontsize="x-small")
-    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(min(0.0, float(np.nanmin([0.0, *(r["low"] for r in rows)]))), 1.6 * max(ends))
     ax.set_xticks([t for t in ax.get_xticks() if ax.get_xlim()[0] <= t <= min(1.0, 1.1 * max(ends))])  # words stand further right
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)

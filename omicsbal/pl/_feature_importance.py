@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import check_choice, check_number, listed, problem
+from omicsbal._validate import check_choice, check_number, problem
+from omicsbal.pl._around import name_rows
 from omicsbal.pl._panels import columns_for, finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, modality_looks, shorten, text_width
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import GREY, INK, Look, dress, head_line, modality_looks, shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-RUN_FIRST = "Run ob.tl.feature_importance(model, mdata) first, or pass the key_added it was run with."
+RUN = "ob.tl.feature_importance(model, mdata)"
 NUMBERS = ("rank", "importance", "low", "high", "stability", "n", "mean_class", "mean_rest")
 WORDS = ("class", "modality", "feature")
 EACH, MOST, ALONE = 4, 36, 15  # features of a class; of a map; of one class alone
@@ -84,7 +85,7 @@ def feature_importance(
     >>> ob.pl.feature_importance(mdata).get_title(loc="left").splitlines()[0]
     'rna: what carries T'
     """
-    table = _table(mdata, key_added)
+    table = read_table(mdata, key_added, _keys.IMPORTANCE, words=WORDS, numbers=NUMBERS, run=RUN)
     for option, column, asked in (("classes", "class", classes), ("modalities", "modality", modalities)):
         if asked is not None:
             known = list(dict.fromkeys(table[column]))
@@ -118,21 +119,6 @@ def feature_importance(
     for one, draw in zip(axes, drawn, strict=True):
         draw(one)
     return finish(axes, show=show, return_fig=return_fig)
-
-
-def _table(mdata: "MuData", key_added: str) -> pd.DataFrame:
-    """The table with plain dtypes."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    where, table = f"mdata.uns[{key_added!r}][{_keys.IMPORTANCE!r}]", entries.get(_keys.IMPORTANCE)
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="a table of ob.tl.feature_importance", found=found, do=RUN_FIRST))
-    absent = [c for c in (*WORDS, *NUMBERS) if c not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed([*WORDS, *NUMBERS], 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=RUN_FIRST))
-    return table.reset_index(drop=True).astype(dict.fromkeys(WORDS, str) | dict.fromkeys(NUMBERS, float))
 
 
 def _all_modalities(mdata: "MuData", shown: list[str]) -> list[str]:
@@ -181,7 +167,7 @@ def _dots(ax: "Axes", *, table: pd.DataFrame, features: list[str], classes: list
 
 def _bars(ax: "Axes", *, table: pd.DataFrame, look: Look) -> None:
     """A bar a feature of one class, the largest first."""
-    dress(ax, grid="x")
+    name_rows(ax, shorten(table["feature"], 20))
     end = float(np.nanmax([table["high"].max(), table["importance"].max(), 0.0]))
     start = float(np.nanmin([table["low"].min(), table["importance"].min(), 0.0]))
     for y, row in enumerate(table.to_dict("records")):
@@ -192,11 +178,7 @@ def _bars(ax: "Axes", *, table: pd.DataFrame, look: Look) -> None:
             far = np.nanmax([row["high"], row["importance"], 0.0]) + 0.02 * (end - start)
             ax.text(far, y, f"{row['stability']:.0%}", va="center", fontsize="x-small", color=GREY)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.set(xlim=(1.05 * start, end + 0.16 * max(end - start, 1e-9)), ylim=(len(table) - 0.4, -0.6))
-    ax.set_yticks(range(len(table)), shorten(table["feature"], 20), fontsize="small")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)
+    ax.set_xlim(1.05 * start, end + 0.16 * max(end - start, 1e-9))
     ax.set_xlabel("for the class (nats)", fontsize="small")
     first = table.iloc[0]
     pale = "; pale: lower in the class" if (table["mean_class"] < table["mean_rest"]).any() else ""

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
+from omicsbal._validate import problem
+from omicsbal.pl._around import legend_below, name_rows
 from omicsbal.pl._panels import finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, modality_looks, shorten
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import FAINT, GREY, INK, Look, head_line, modality_looks, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = ["kind", "source_1", "source_2", "value", "low", "high", "n", "lower_bound", "rows", "note"]
-RUN_FIRST = "Run ob.tl.information(model, mdata) first, or pass the key_added it was run with."
+WORDS, NUMBERS = ("kind", "source_1", "source_2", "rows", "note"), ("value", "low", "high", "n", "lower_bound")
 PARTS = ("unique_1", "redundant", "unique_2", "synergistic")  # along a bar: what is common lies between what is not
 SHARED, REST = "#BDBDBD", "#7A7A7A"
 BOUND: dict[str, Any] = {"facecolor": "white", "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1.1}
@@ -96,25 +96,13 @@ def information(
 
 
 def _tables(mdata: "MuData", key_added: str) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Both tables with plain dtypes, and the modalities in order."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    found = []
-    for name in (_keys.INFORMATION, _keys.PID):
-        table, where = entries.get(name), f"mdata.uns[{key_added!r}][{name!r}]"
-        if table is None:
-            known = f"only {listed(entries)}" if entries else "nothing under that key"
-            raise KeyError(problem(where, expected="a table of ob.tl.information", found=known, do=RUN_FIRST))
-        absent = [c for c in COLUMNS if c not in getattr(table, "columns", [])]
-        if absent and len(table):
-            expected, lacking = f"a DataFrame with columns {listed(COLUMNS, 20)}", f"none called {listed(absent)}"
-            raise KeyError(problem(where, expected=expected, found=lacking, do=RUN_FIRST))
-        if not len(table):
-            do = "With one modality there is nothing to compare it with: its row in the table is all there is."
-            raise ValueError(problem(where, expected="at least one pair of modalities", found="none", do=do))
-        words: dict[str, type] = dict.fromkeys(("kind", "source_1", "source_2", "rows", "note"), str)
-        found.append(table.reset_index(drop=True).astype(words | {c: float for c in COLUMNS if c not in words}))
-    told, pid = found
+    """Both tables, and the modalities in order."""
+    read: dict[str, Any] = {"words": WORDS, "numbers": NUMBERS, "run": "ob.tl.information(model, mdata)"}
+    told, pid = (read_table(mdata, key_added, name, **read) for name in (_keys.INFORMATION, _keys.PID))
+    if pid.empty:
+        do = "With one modality there is nothing to compare it with: its row in the table is all there is."
+        where = f"mdata.uns[{key_added!r}][{_keys.PID!r}]"
+        raise ValueError(problem(where, expected="at least one pair of modalities", found="none", do=do))
     shared = told[told["kind"] == "between"]
     return told, pid, list(dict.fromkeys([*shared["source_1"], *shared["source_2"]]))
 
@@ -147,16 +135,13 @@ def _style(part: str, pair: tuple[str, str], looks: dict[str, Look], *, bound: b
 
 def _name_bars(ax: "Axes", bars: list[tuple[str, str]], pid: pd.DataFrame, entropy: float) -> None:
     """Pairs down the side, nats along the bottom, H(Y) as a faint line."""
-    dress(ax, grid="x")
     size = {(r["source_1"], r["source_2"]): int(r["n"]) for r in pid.to_dict("records")}
     labels = []
     for one, two in bars:
         first, second = shorten([one, two], 14)
         second = "rest" if "+" in two else second
         labels.append(f"{first} | {second}\nn = {size[one, two]:,}")
-    ax.set_yticks(range(len(bars)), labels, fontsize="x-small")
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(bars) - 0.4, -0.6)
+    name_rows(ax, labels, size="x-small")
     ax.set_xlabel("information about the label (nats), bars with 95% intervals", fontsize="small")
     if np.isfinite(entropy):
         ax.axvline(entropy, color=FAINT, linewidth=2.5, zorder=0.5)
@@ -168,7 +153,6 @@ def _legend(ax: "Axes", pid: pd.DataFrame, looks: dict[str, Look], entropy: floa
     """Below the bars: what the colours are."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from matplotlib.transforms import ScaledTranslation
 
     names = shorten(looks, 14)
     handles: list[Any] = [Patch(facecolor=look.color, label=f"{m} alone") for m, look in zip(names, looks.values(), strict=True)]
@@ -182,9 +166,7 @@ def _legend(ax: "Axes", pid: pd.DataFrame, looks: dict[str, Look], entropy: floa
         handles.append(Patch(facecolor=INK, label="synergistic"))
     if np.isfinite(entropy):
         handles.append(Line2D([], [], color=FAINT, linewidth=2.5, label=f"H(Y) = {entropy:.2f}"))
-    below = ScaledTranslation(0, -0.55, ax.figure.dpi_scale_trans)  # inches: under the name of the axis, however high the bars
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
-    ax.legend(handles=handles, **place, ncols=3, frameon=False, fontsize="x-small", borderaxespad=0)
+    legend_below(ax, handles, inches=0.55, columnspacing=2.0)
 
 
 def _finding(pid: pd.DataFrame) -> list[str]:

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
+from omicsbal._validate import problem
 from omicsbal.pl._kd_gain import gain_scatter
 from omicsbal.pl._kd_words import finding
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._signed import signed, spanned
-from omicsbal.pl._slots import check_mudata
+from omicsbal.pl._slots import check_mudata, read_table
 from omicsbal.pl._style import FAINT, GREY, INK, head_line, larger_is_better, metric_label, modality_looks, shorten
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = ["teacher", "student", "metric", "score_teacher", "score_student", "decision", "chosen", "weight", "n"]
-COLUMNS += [f"{what}{end}" for what in ("gap", "gain") for end in ("", "_low", "_high")]
-GATE_FIRST = "Run ob.tl.kd_gate(mdata, label_key=...) first, or pass the key_added it was run with."
+RUN = "ob.tl.kd_gate(mdata, label_key=...)"
+WORDS, NUMBERS = ("teacher", "student", "metric", "decision"), ["score_teacher", "score_student", "chosen", "weight", "n"]
+NUMBERS += [f"{what}{end}" for what in ("gap", "gain") for end in ("", "_low", "_high")]
 WIDE, HIGH = 1.35, 0.95  # inches of a cell: four lines of small print
 BESIDE = 4.8  # inches of the second panel
 
@@ -118,23 +118,13 @@ def kd_gate(
 def _gate_table(mdata: "MuData", key_added: str) -> tuple[pd.DataFrame, list[str]]:
     """The gate's table with plain dtypes, and its modalities in the order of the fit where that is known."""
     check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    known = [str(m) for m in np.ravel(entries.get(_keys.MODALITIES, []))]
-    where = f"mdata.uns[{key_added!r}][{_keys.KD_GATE!r}]"
-    table = entries.get(_keys.KD_GATE)
-    if len(known) == 1 or (table is not None and len(table) == 0):
+    known = [str(m) for m in np.ravel(mdata.uns.get(key_added, {}).get(_keys.MODALITIES, []))]
+    alone = len(known) == 1
+    table = pd.DataFrame() if alone else read_table(mdata, key_added, _keys.KD_GATE, words=WORDS, numbers=NUMBERS, run=RUN)
+    if table.empty:
+        where, found = f"mdata.uns[{key_added!r}][{_keys.KD_GATE!r}]", f"one modality, {known[0]!r}" if alone else "none"
         do = "With one modality there is nobody to teach it."
-        found = f"one modality, {known[0]!r}" if known else "none"
         raise ValueError(problem(where, expected="at least one pair of modalities", found=found, do=do))
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="the table of the gate", found=found, do=GATE_FIRST))
-    absent = [column for column in COLUMNS if column not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed(COLUMNS, 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=GATE_FIRST))
-    words: dict[str, type] = dict.fromkeys(("teacher", "student", "metric", "decision"), str)
-    table = table.reset_index(drop=True).astype(words | {c: float for c in COLUMNS if c not in words})
     named = list(dict.fromkeys([*table["teacher"], *table["student"]]))
     return table, [m for m in known if m in named] + [m for m in named if m not in known]
 

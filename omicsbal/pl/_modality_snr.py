@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
+from omicsbal._validate import problem
+from omicsbal.pl._around import legend_below, name_rows
 from omicsbal.pl._panels import finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import FAINT, GREY, INK, dress, head_line, modality_looks, shorten, text_width
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import GREY, INK, head_line, modality_looks, shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = ["modality", "method", "measure", "partner", "class", "value", "low", "high", "n"]
-SNR_FIRST = "Run ob.tl.modality_snr(mdata, label_key=...) first, or pass the key_added it was run with."
+RUN = "ob.tl.modality_snr(mdata, label_key=...)"
+WORDS, NUMBERS = ("modality", "method", "measure", "partner", "class"), ("value", "low", "high", "n")
 NOISE = "#EFEFEF"
 
 
@@ -69,7 +70,7 @@ def modality_snr(
     >>> [one.get_xlabel() for one in ob.pl.modality_snr(mdata)]
     ['share of variance', 'share of variance', 'shared information (nats)']
     """
-    table = _table(mdata, key_added)
+    table = read_table(mdata, key_added, _keys.SNR, words=WORDS, numbers=NUMBERS, run=RUN)
     modalities = list(dict.fromkeys(table["modality"]))
     shares = table[table["measure"] == "snr2"].copy()
     shares[["value", "low", "high"]] = shares[["value", "low", "high"]].transform(lambda v: v / (1 + v))
@@ -96,22 +97,6 @@ def modality_snr(
         draw(one, part, looks)
     head_line(axes[0], f"{_finding(whole)}\nn = {int(table['n'].max()):,} cells; lines: 95% intervals")
     return finish(axes, show=show, return_fig=return_fig)
-
-
-def _table(mdata: "MuData", key_added: str) -> pd.DataFrame:
-    """The table with plain dtypes."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    where, table = f"mdata.uns[{key_added!r}][{_keys.SNR!r}]", entries.get(_keys.SNR)
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="the table of signal-to-noise ratios", found=found, do=SNR_FIRST))
-    absent = [column for column in COLUMNS if column not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed(COLUMNS, 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=SNR_FIRST))
-    words = dict.fromkeys(("modality", "method", "measure", "partner", "class"), str)
-    return table.reset_index(drop=True).astype(words | dict.fromkeys(("value", "low", "high", "n"), float))
 
 
 def _once(nats: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +132,7 @@ def _bars(ax: "Axes", table: pd.DataFrame, looks: dict[str, Any]) -> None:
         if "split" in mine.index and np.isnan(mine.loc["split", "value"]):
             ax.text(0.98, y, "no halves to compare", ha="right", va="center", fontsize="x-small", color=GREY, zorder=4)
     ax.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":", zorder=2.5)
-    _name_rows(ax, list(looks))
+    name_rows(ax, shorten(looks))
     ax.set_xlim(min(0, 1.05 * np.nanmin(table["low"].to_numpy(), initial=0)), 1)
     ax.set_xlabel("share of variance", fontsize="small")
     _key(ax, set(table.loc[table["value"].notna(), "method"]))
@@ -159,14 +144,7 @@ def _key(ax: "Axes", methods: set[str]) -> None:
 
     parts = [("label", INK, 1.0, "between classes"), ("split", INK, 0.4, "reproducible"), ("", NOISE, 1.0, "rest")]
     handles = [Patch(facecolor=c, alpha=a, label=text) for name, c, a, text in parts if name in methods or not name]
-    _legend_below(ax, handles, columns=3)
-
-
-def _legend_below(ax: "Axes", handles: list[Any], *, columns: int) -> None:
-    """A legend under the name of the axis: 0.45 inches below the panel."""
-    inches = ax.get_window_extent().height / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.45 / inches), "borderaxespad": 0}
-    ax.legend(handles=handles, ncols=columns, frameon=False, fontsize="x-small", columnspacing=1.0, handlelength=1.2, **place)
+    legend_below(ax, handles, inches=0.45, handlelength=1.2)
 
 
 def _classes(ax: "Axes", table: pd.DataFrame, looks: dict[str, Any]) -> None:
@@ -184,10 +162,10 @@ def _classes(ax: "Axes", table: pd.DataFrame, looks: dict[str, Any]) -> None:
         style: dict[str, Any] = {"marker": look.marker, "color": look.color, "linewidths": 0, "zorder": 4, "label": name}
         points.append(ax.scatter(mine["value"], heights, s=28, **style))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    _name_rows(ax, names)
+    name_rows(ax, shorten(names))
     ax.set_xlabel("share of variance", fontsize="small")
     head_line(ax, "Which classes stand apart")
-    _legend_below(ax, points, columns=3)
+    legend_below(ax, points, inches=0.45, handlelength=1.2)
 
 
 def _shared(ax: "Axes", table: pd.DataFrame, looks: dict[str, Any]) -> None:
@@ -200,16 +178,6 @@ def _shared(ax: "Axes", table: pd.DataFrame, looks: dict[str, Any]) -> None:
         ax.plot(row["value"], y, color=looks[pair[0]].color, markerfacecoloralt=looks[pair[1]].color, **style)
         names.append("\n".join(shorten(pair, 16)))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    _name_rows(ax, names)
+    name_rows(ax, shorten(names))
     ax.set_xlabel("shared information (nats)", fontsize="small")
     head_line(ax, "What two modalities share")
-
-
-def _name_rows(ax: "Axes", names: list[str]) -> None:
-    """Names of the rows from top to bottom, on light axes."""
-    dress(ax, grid="x")
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_yticks(range(len(names)), shorten(names), fontsize="small")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import check_choice, listed, problem
+from omicsbal._validate import check_choice
 from omicsbal.diagnostics.damage import DAMAGES
+from omicsbal.pl._around import legend_below, name_rows
 from omicsbal.pl._panels import finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import FAINT, GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = ["kind", "modality", "level", "pattern", "head", "measure", "class", "value", "low", "high", "n", "rows", "note"]
-NUMBERS = {"level", "value", "low", "high", "n"}
-RUN_FIRST = "Run ob.tl.robustness(model, mdata) first, or pass the key_added it was run with."
-WORDS = {  # what happens, the name of the axis, and how a level is written
+RUN = "ob.tl.robustness(model, mdata)"
+WORDS = ("kind", "modality", "pattern", "head", "measure", "class", "rows", "note")
+NUMBERS = ("level", "value", "low", "high", "n")
+TOLD = {  # what happens, the name of the axis, and how a level is written
     "removed": ("Some cells lose a modality", "cells that lose it", "{:.0%}"),
     "thinned": ("A modality is measured less deeply", "counts kept", "{:.0%}"),
     "noised": ("A modality is noisy", "noise (standard deviations)", "{:g}"),
@@ -84,16 +85,16 @@ def robustness(
     >>> ob.pl.robustness(mdata)[0].get_legend().get_texts()[0].get_text()
     'rna 0.81'
     """
-    table = _table(mdata, key_added)
+    table = read_table(mdata, key_added, _keys.ROBUSTNESS, words=WORDS, numbers=NUMBERS, run=RUN)
     floor = table[table["kind"] == "floor"]
     check_choice("head", head, list(dict.fromkeys(table.loc[table["kind"] == "pattern", "head"])))
     metric, mine = str(floor["measure"].iloc[0]), table[(table["head"] == head) & (table["class"] == "")]
     looks = modality_looks(dict.fromkeys(m for m in table["modality"] if m))
     prior = float(floor.loc[floor["measure"] == metric, "value"].iloc[0])
     patterns = mine[mine["kind"] == "pattern"]
-    scores = mine[(mine["measure"] == metric) & mine["kind"].isin(WORDS)]
+    scores = mine[(mine["measure"] == metric) & mine["kind"].isin(TOLD)]
     same: dict[str, Any] = {"metric": metric, "looks": looks, "prior": prior}
-    kinds = [k for k in WORDS if scores.loc[scores["kind"] == k, "value"].notna().any()]
+    kinds = [k for k in TOLD if scores.loc[scores["kind"] == k, "value"].notna().any()]
     drawn: list[Callable[[Axes], None]] = [partial(_curves, kind=k, table=mine[mine["kind"] == k], **same) for k in kinds]
     drawn.append(partial(_patterns, table=patterns, **same))
     names = _names(patterns[patterns["measure"] == metric])
@@ -110,24 +111,9 @@ def robustness(
     return finish(axes, show=show, return_fig=return_fig)
 
 
-def _table(mdata: "MuData", key_added: str) -> pd.DataFrame:
-    """The table with plain dtypes."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    where, table = f"mdata.uns[{key_added!r}][{_keys.ROBUSTNESS!r}]", entries.get(_keys.ROBUSTNESS)
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="the table of ob.tl.robustness", found=found, do=RUN_FIRST))
-    absent = [c for c in COLUMNS if c not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed(COLUMNS, 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=RUN_FIRST))
-    return table.reset_index(drop=True).astype({c: float if c in NUMBERS else str for c in COLUMNS})
-
-
 def _curves(ax: "Axes", *, kind: str, table: pd.DataFrame, metric: str, looks: dict[str, Look], prior: float) -> None:
     """A curve with its band for each modality."""
-    title, name, form = WORDS[kind]
+    title, name, form = TOLD[kind]
     told = table[(table["measure"] == "area") & table["value"].notna()].set_index("modality").sort_values("value")
     areas = told["value"]
     scores = table[(table["measure"] == metric) & table["value"].notna()]
@@ -144,7 +130,8 @@ def _curves(ax: "Axes", *, kind: str, table: pd.DataFrame, metric: str, looks: d
     _ticks(ax, kind, sorted(set(scores["level"])), form)
     ax.set_xlabel(name, fontsize="small")
     ax.set_ylabel(metric_label(metric), fontsize="small")
-    _legend(ax)
+    kept: dict[str, Any] = {"title_fontsize": "x-small", "alignment": "left", "handlelength": 1.4}
+    legend_below(ax, title="area under the curve, 1: nothing is lost", **kept)
     rest = shorten([m for m in looks if m not in set(scores["modality"])], 14)
     head_line(ax, "\n".join(filter(None, [title, _finding(told), f"no counts: {', '.join(rest)}" if rest else ""])))
 
@@ -169,17 +156,6 @@ def _ticks(ax: "Axes", kind: str, levels: list[float], form: str) -> None:
             kept.append(i)
     ax.set_xticks(x, [form.format(level) if i in kept else "" for i, level in enumerate(levels)])
     ax.tick_params(axis="x", labelsize="small")
-
-
-def _legend(ax: "Axes") -> None:
-    """Names with areas, under the name of the axis."""
-    from matplotlib.transforms import ScaledTranslation
-
-    below = ScaledTranslation(0, -0.48, ax.figure.dpi_scale_trans)  # inches
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
-    look: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "title_fontsize": "x-small", "alignment": "left"}
-    look |= {"borderaxespad": 0, "columnspacing": 1.0, "handlelength": 1.4, "ncols": 3}
-    ax.legend(title="area under the curve, 1: nothing is lost", **place, **look)
 
 
 def _same_height(axes: "list[Axes]", scores: pd.DataFrame, prior: float) -> None:
@@ -208,12 +184,7 @@ def _patterns(ax: "Axes", *, table: pd.DataFrame, metric: str, looks: dict[str, 
         if np.isfinite(errors.get(row["pattern"], np.nan)):
             ax.text(1.02, y, f"{errors[row['pattern']]:.2f}", transform=ax.get_yaxis_transform(), va="center", fontsize="x-small")
     ax.axvline(prior, color=GREY, linestyle=":", linewidth=1.2, zorder=1.5)
-    dress(ax, grid="x")
-    ax.set_ylim(len(scores) - 0.4, -0.6)
-    ax.set_yticks(range(len(scores)), _names(scores), fontsize="small")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)
+    name_rows(ax, _names(scores))
     ax.set_xlabel(metric_label(metric), fontsize="small")
     if len(errors):
         ax.text(1.02, 1, "ECE", transform=ax.transAxes, va="bottom", fontsize="x-small", color=GREY)

@@ -1,5 +1,6 @@
-"""What ``ob.tl.fit`` wrote, read back with one wording for what is not there."""
+"""What ``ob.tl`` wrote, read back with one wording for what is not there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,7 @@ class Slots:
     def table(self, name: str, columns: list[str]) -> pd.DataFrame:
         """A table of uns[key_added] that has at least `columns`."""
         table = self.entry(name)
-        absent = [column for column in columns if column not in getattr(table, "columns", [])]
-        if absent:
-            where = f"mdata.uns[{self.key_added!r}][{name!r}]"
-            found = f"none called {listed(absent)}"
-            raise KeyError(problem(where, expected=f"a DataFrame with columns {listed(columns, 12)}", found=found, do=FIT_FIRST))
+        _check_columns(table, columns, where=f"mdata.uns[{self.key_added!r}][{name!r}]", do=FIT_FIRST)
         return table
 
     def names(self, name: str) -> list[str]:
@@ -85,6 +82,33 @@ def read_slots(mdata: "MuData", key_added: str) -> Slots:
         found = f"only {listed(mdata.uns) or 'an empty uns'}"
         raise KeyError(problem("mdata.uns", expected=f"the fit {key_added!r}", found=found, do=FIT_FIRST))
     return Slots(mdata, key_added, dict(mdata.uns[key_added]))
+
+
+def read_table(
+    mdata: "MuData", key_added: str, name: str, *, words: Sequence[str], numbers: Sequence[str], run: str
+) -> pd.DataFrame:
+    """The table `name` of ``uns[key_added]``, columns `words` as str and `numbers` as float; `run` is the call that writes it."""
+    check_mudata(mdata)
+    where, held = f"mdata.uns[{key_added!r}][{name!r}]", {k: v for k, v in mdata.uns.items() if hasattr(v, "keys")}
+    entries = held.get(key_added, {})
+    if name not in entries:
+        others = [key for key, entry in held.items() if name in entry]
+        do = f"Run {run} first" + (f", or pass key_added={others[0]!r}, where there is one." if others else ".")
+        found = f"only {listed(entries)}" if len(entries) else "nothing under that key"
+        raise KeyError(problem(where, expected=f"a table of {run.partition('(')[0]}", found=found, do=do))
+    table = entries[name]
+    if not (isinstance(table, pd.DataFrame) and table.shape[0] == 0):  # no rows need no columns
+        _check_columns(table, [*words, *numbers], where=where, do=f"Run {run} again.")
+    types = {column: str if column in words else float for column in (*words, *numbers)}
+    return table.reset_index(drop=True).reindex(columns=list(dict.fromkeys([*table.columns, *types]))).astype(types)
+
+
+def _check_columns(table: Any, columns: Sequence[str], *, where: str, do: str) -> None:
+    """Refuse a table that lacks some of `columns`, and what is no table."""
+    absent = [column for column in columns if column not in getattr(table, "columns", [])]
+    if absent:
+        found = f"none called {listed(absent)}"
+        raise KeyError(problem(where, expected=f"a DataFrame with columns {listed(columns, 20)}", found=found, do=do))
 
 
 def check_mudata(mdata: "MuData") -> None:

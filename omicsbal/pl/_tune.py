@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
 from omicsbal.pl._panels import columns_for, finish, panels
 from omicsbal.pl._signed import signed
-from omicsbal.pl._slots import check_mudata
+from omicsbal.pl._slots import read_table
 from omicsbal.pl._style import ALARM, GREY, INK, dress, head_line, metric_label
 
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-TRIALS = ["search", "trial", "loss", "state", "evaluations", "seconds", "best", "default"]
-SCORES = ["measure", "fold", "tuned", "default", "gain", "low", "high"]
+RUN = "ob.tl.tune(mdata, label_key=...)"
+TRIALS = {"words": ("search", "state"), "numbers": ("trial", "loss", "evaluations", "seconds", "best", "default")}
+SCORES = {"words": ("measure", "fold"), "numbers": ("tuned", "default", "gain", "low", "high")}
 LOGARITHMIC = ("width", "weight_decay", "learning_rate", "components")
 LABELS = {"components": "components (× default)", "kd_weight": "KD weight"}
 ALL, MEAN = "all", "mean"  # the search on all rows; the mean over outer folds
-RUN_FIRST = "Run ob.tl.tune(mdata, label_key=...) first, or pass the key_added it was run with."
 
 
 def tune(
@@ -71,11 +70,10 @@ def tune(
     >>> [ax.get_xlabel() for ax in ob.pl.tune(mdata)]
     ['fit', 'dropout']
     """
-    check_mudata(mdata)
-    scores = _table(mdata, key_added, _keys.TUNE_SCORES, SCORES)
-    trials = _table(mdata, key_added, _keys.TUNE, TRIALS)
-    trials = trials[trials["search"].astype(str) == ALL]
-    names = [str(name) for name in trials.columns if name not in TRIALS]
+    scores = read_table(mdata, key_added, _keys.TUNE_SCORES, **SCORES, run=RUN)
+    trials = read_table(mdata, key_added, _keys.TUNE, **TRIALS, run=RUN)
+    trials = trials[trials["search"] == ALL]
+    names = [str(name) for name in trials.columns if name not in (*TRIALS["words"], *TRIALS["numbers"])]
     columns = columns_for(len(names) + 1, 4)
     rows = -(-(len(names) + 1) // columns)
     axes = panels(ax, len(names) + 1, figsize=(3.3 * columns, 3.1 * rows), columns=columns)
@@ -87,21 +85,11 @@ def tune(
     return finish(axes, show=show, return_fig=return_fig)
 
 
-def _table(mdata: "MuData", key_added: str, name: str, columns: list[str]) -> pd.DataFrame:
-    """A table that ``ob.tl.tune`` wrote."""
-    table = mdata.uns.get(key_added, {}).get(name)
-    absent = columns if table is None else [c for c in columns if c not in getattr(table, "columns", [])]
-    if absent:
-        found = "nothing" if table is None else f"no column {listed(absent)}"
-        raise KeyError(problem(f"mdata.uns[{key_added!r}][{name!r}]", expected="a table of tuning", found=found, do=RUN_FIRST))
-    return table
-
-
 def _outer(ax: "Axes", scores: pd.DataFrame) -> None:
     """Default beside tuned, fold by fold."""
-    measure = str(scores["measure"].iloc[0])  # the task's loss is told first
-    part = scores[scores["measure"].astype(str) == measure]
-    mean = part["fold"].astype(str) == MEAN
+    measure = scores["measure"].iloc[0]  # the task's loss is told first
+    part = scores[scores["measure"] == measure]
+    mean = part["fold"] == MEAN
     for row in part[~mean].to_dict("records"):
         ax.plot([0, 1], [row["default"], row["tuned"]], color=GREY, linewidth=1, marker="o", markersize=3.5)
     (whole,) = part[mean].to_dict("records")

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._validate import listed, problem
+from omicsbal._validate import problem
+from omicsbal.pl._around import legend_below, name_rows
 from omicsbal.pl._panels import finish, panels
-from omicsbal.pl._slots import check_mudata
-from omicsbal.pl._style import ALARM, FAINT, GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
+from omicsbal.pl._slots import read_table
+from omicsbal.pl._style import ALARM, GREY, INK, Look, dress, head_line, metric_label, modality_looks, shorten, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
 
     from omicsbal.pl._panels import AxesLike, Drawn
 
-COLUMNS = {
-    _keys.UTILIZATION: ["kind", "measure", "modality", "value", "low", "high", "n", "rows", "note"],
-    _keys.VERDICTS: ["modality", "verdict", "certainty", "leaning", "sentence"],
-}
-NUMBERS = {"value", "low", "high", "n", "certainty"}
-RUN_FIRST = "Run ob.tl.utilization(model, mdata) first, or pass the key_added it was run with."
+RUN = "ob.tl.utilization(model, mdata)"
+WORDS, NUMBERS = ("kind", "measure", "modality", "rows", "note"), ("value", "low", "high", "n")
+SAID = ("modality", "verdict", "leaning", "sentence")
 DOTS = {"solo": "used by the fused head", "learned": "learned by the encoder", "ceiling": "ceiling: trained alone"}
 FILL = {"solo": "none", "learned": "left", "ceiling": "full"}
 OFF = {"solo": 0.2, "learned": 0.0, "ceiling": -0.2}  # of a row, so that intervals do not lie on each other
@@ -78,7 +76,8 @@ def utilization(
     >>> ob.pl.utilization(mdata)[0].get_title(loc="left").splitlines()
     ['Nothing is wasted', 'out-of-fold, n = 60; lines: 95% intervals']
     """
-    table, verdicts = (_table(mdata, key_added, name) for name in COLUMNS)
+    table = read_table(mdata, key_added, _keys.UTILIZATION, words=WORDS, numbers=NUMBERS, run=RUN)
+    verdicts = read_table(mdata, key_added, _keys.VERDICTS, words=SAID, numbers=("certainty",), run=RUN)
     nats = table[(table["measure"] == "information") & table["kind"].isin(DOTS)]
     if not nats["value"].notna().any():
         said = str(table["note"].iloc[0]) if len(table) else "none"
@@ -102,21 +101,6 @@ def utilization(
     return finish(axes, show=show, return_fig=return_fig)
 
 
-def _table(mdata: "MuData", key_added: str, name: str) -> pd.DataFrame:
-    """A table with plain dtypes."""
-    check_mudata(mdata)
-    entries: dict[str, Any] = dict(mdata.uns.get(key_added, {}))
-    where, table = f"mdata.uns[{key_added!r}][{name!r}]", entries.get(name)
-    if table is None:
-        found = f"only {listed(entries)}" if entries else "nothing under that key"
-        raise KeyError(problem(where, expected="a table of ob.tl.utilization", found=found, do=RUN_FIRST))
-    absent = [c for c in COLUMNS[name] if c not in getattr(table, "columns", [])]
-    if absent:
-        expected, found = f"a DataFrame with columns {listed(COLUMNS[name], 20)}", f"none called {listed(absent)}"
-        raise KeyError(problem(where, expected=expected, found=found, do=RUN_FIRST))
-    return table.reset_index(drop=True).astype({c: float if c in NUMBERS else str for c in COLUMNS[name]})
-
-
 def _dumbbells(ax: "Axes", nats: pd.DataFrame, verdicts: pd.DataFrame, looks: dict[str, Look]) -> None:
     """Three marks a modality and the line between them; the verdict on the right."""
     for y, (m, look) in enumerate(looks.items()):
@@ -137,13 +121,8 @@ def _dumbbells(ax: "Axes", nats: pd.DataFrame, verdicts: pd.DataFrame, looks: di
         color = ALARM if said["verdict"] in ALARMS else INK
         at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": "small"}
         ax.text(1.02, y, f"{said['verdict']}{sure}", color=color, **at)
-    dress(ax, grid="x")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.set_ylim(len(looks) - 0.45, -0.55)
-    ax.set_yticks(range(len(looks)), shorten(looks, 16), fontsize="small")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.spines["bottom"].set_color(FAINT)
+    name_rows(ax, shorten(looks, 16))
     ax.set_xlabel("information about the label (nats); dotted: all together", fontsize="small")
     _legend(ax)
 
@@ -156,13 +135,9 @@ def _sure(share: float) -> str:
 def _legend(ax: "Axes") -> None:
     """What the marks are, under the name of the axis however high the panel."""
     from matplotlib.lines import Line2D
-    from matplotlib.transforms import ScaledTranslation
 
-    below = ScaledTranslation(0, -0.48, ax.figure.dpi_scale_trans)  # inches
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + below}
     marks: dict[str, Any] = {"color": GREY, "marker": "o", "linestyle": "", "markerfacecoloralt": "white", "markersize": 6}
-    handles = [Line2D([], [], label=words, fillstyle=FILL[kind], **marks) for kind, words in DOTS.items()]
-    ax.legend(handles=handles, **place, ncols=3, frameon=False, fontsize="x-small", borderaxespad=0, columnspacing=1.0)
+    legend_below(ax, [Line2D([], [], label=words, fillstyle=FILL[kind], **marks) for kind, words in DOTS.items()])
 
 
 def _curves(ax: "Axes", history: Any, table: pd.DataFrame, looks: dict[str, Look]) -> None:

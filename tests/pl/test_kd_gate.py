@@ -243,7 +243,7 @@ def test_what_is_missing_is_said(fitted, gated):
     with pytest.raises(KeyError, match=r"nothing under that key\. Run ob\.tl\.kd_gate\(mdata, label_key=\.\.\.\) first"):
         ob.pl.kd_gate(mdata, key_added="other")
     del mdata.uns["omicsbal"]["kd_gate"]
-    with pytest.raises(KeyError, match=r"table of the gate.*Run ob\.tl\.kd_gate"):
+    with pytest.raises(KeyError, match=r"a table of ob\.tl\.kd_gate.*Run ob\.tl\.kd_gate"):
         ob.pl.kd_gate(mdata)
     with pytest.raises(KeyError, match=r"none called 'gain_low'.*Run ob\.tl\.kd_gate"):
         ob.pl.kd_gate(gated(change=lambda table: table.drop(columns="gain_low")))
