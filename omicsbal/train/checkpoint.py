@@ -91,7 +91,7 @@ def _named(prefix: str, tensors: Iterable[tuple[Any, Tensor]]) -> dict[str, Tens
 
 def _tensors(run: Run) -> dict[str, Tensor]:
     """Every tensor of the run, by name."""
-    moments = [(f"{i}/{k}", v) for i, state in run.optimizer.state_dict()["state"].items() for k, v in state.items()]
+    moments = [(f"{i}/{k}", v) for i, state in run.optimizer.moments().items() for k, v in state.items()]
     return {
         **_named("net", run.net.state_dict().items()),
         **_named("strategy", run.strategy.state_dict().items()),
@@ -114,6 +114,6 @@ def _load(run: Run, tensors: Mapping[str, Tensor]) -> None:
     for key, tensor in groups.get("optimizer", {}).items():
         index, _, name = key.partition("/")
         moments.setdefault(int(index), {})[name] = tensor
-    run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": moments})
+    run.optimizer.set_moments(moments)
     run.best = [tensor.to(device) for _, tensor in sorted(groups.get("best", {}).items(), key=lambda item: int(item[0]))]
     run.generator.set_state(groups["generator"][""])

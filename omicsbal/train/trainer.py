@@ -12,6 +12,7 @@ from omicsbal._types import FUSED, Arrays, Batch, FitState, Outputs, References,
 from omicsbal.balance._base import Strategy
 from omicsbal.config import FitConfig
 from omicsbal.nn.net import MultiOmicsNet
+from omicsbal.train.adamw import AdamW
 from omicsbal.train.batches import shuffled
 from omicsbal.train.forward import decoded, out_of_fold
 from omicsbal.train.members import Members
@@ -29,7 +30,7 @@ class Run:
 
     net: MultiOmicsNet
     strategy: Strategy
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     generator: torch.Generator
     epoch: int = 0  # epochs finished
     rows: list[dict[str, float]] = field(default_factory=list)  # history, a row an epoch
@@ -54,9 +55,7 @@ class Run:
             tensor.copy_(kept)
 
 
-def make_optimizer(
-    net: MultiOmicsNet, strategy: Strategy, config: FitConfig, *, pretrained: bool = False
-) -> torch.optim.Optimizer:
+def make_optimizer(net: MultiOmicsNet, strategy: Strategy, config: FitConfig, *, pretrained: bool = False) -> AdamW:
     """AdamW over the net and the strategy's own parameters; the linear routes decay at their own rate.
 
     What an earlier stage has trained moves at `FINE_TUNING` of the rate of the rest.
@@ -71,7 +70,7 @@ def make_optimizer(
         for name, parameters in net.groups().items()
     ]
     groups.append({"params": list(strategy.parameters()), "weight_decay": 0.0, "share": 1.0})
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
+    return AdamW([g for g in groups if g["params"]], lr=config.learning_rate)
 
 
 def check_finite(losses: Mapping[str, Tensor], epoch: int) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from omicsbal.train.adamw import AdamW
+
 
 @torch.no_grad()
 def scaled_step(
-    optimizer: torch.optim.Optimizer, groups: Mapping[str, list[nn.Parameter]], scales: Mapping[str, Tensor | float]
+    optimizer: torch.optim.Optimizer | AdamW, groups: Mapping[str, list[nn.Parameter]], scales: Mapping[str, Tensor | float]
 ) -> None:
     """One step whose update of each named group is multiplied by its scale, a number or one a member (K,).
 
@@ -30,7 +32,7 @@ def scaled_step(
         p.copy_(torch.where(factor == 1, p, before + factor * (p - before)))  # where: a factor of 1 is exact
 
 
-def forget(optimizer: torch.optim.Optimizer, groups: Mapping[str, list[nn.Parameter]], names: set[str]) -> None:
+def forget(optimizer: torch.optim.Optimizer | AdamW, groups: Mapping[str, list[nn.Parameter]], names: set[str]) -> None:
     """Drop the moments of the named groups, and empty the set that names them."""
     for name in names:
         for p in groups.get(name, []):

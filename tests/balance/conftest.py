@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from omicsbal.train.adamw import AdamW
+
 WIDTHS = {"a": 4, "b": 3, "c": 5, "d": 2, "e": 3}
 
 
@@ -122,7 +124,7 @@ def bench() -> "Callable[..., Bench]":
         if balancer.references and not isinstance(balancer, Distill | Mutual):
             state.references = references(data, task, members=2)
         balancer.setup(state)
-        optimizer: torch.optim.Optimizer = make_optimizer(net, balancer, FitConfig(learning_rate=0.01))
+        optimizer: torch.optim.Optimizer | AdamW = make_optimizer(net, balancer, FitConfig(learning_rate=0.01))
         if sgd:
             optimizer = torch.optim.SGD([*net.parameters(), *balancer.parameters()], lr=0.1)
         run = Run(net, balancer, optimizer, generator)
