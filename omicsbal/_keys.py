@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-KEY = "omicsbal"  # default of `key_added` everywhere
+KEY = "omicsbal"  # default of `key_added` but for the next two
+COMPARE_KEY = f"{KEY}_compare"  # a fit clears its own key, and may not take hours of comparing with it
+TUNE_KEY = f"{KEY}_tune"  # the tuned fit and its search, beside the fit that is there
 
 # Entries of uns[key_added]; their contents are described in docs/slots.md.
 LABEL_KEY = "label_key"  # str

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omicsbal._arguments import READING, make_parser
+from omicsbal._keys import COMPARE_KEY, COMPARE_SUMMARY
 from omicsbal._store import MANIFEST, write_file
 from omicsbal._validate import OmicsbalWarning, check_number, listed, problem
 from omicsbal.demo import draw, scored
@@ -156,7 +157,7 @@ def _compare(args: argparse.Namespace) -> None:
     named = ("systems", "against", "folds", "repeats", "modalities", "checkpoint", "device")
     options = {name: getattr(args, name) for name in named} | reading
     with parallel_config("loky" if args.jobs > 1 else "sequential", n_jobs=args.jobs):
-        more = {"group_key": args.group, "random_state": args.seed, "progress": not args.quiet, "key_added": "compared"}
+        more = {"group_key": args.group, "random_state": args.seed, "progress": not args.quiet}
         table = tl.compare(mdata, label_key=args.label, **options, **more)
     if out:
         write_file(out, table.to_csv(index=False).encode())
@@ -166,9 +167,9 @@ def _compare(args: argparse.Namespace) -> None:
         matplotlib.use("Agg")  # no window on a cluster's node
         from omicsbal import pl
 
-        drawn: Any = pl.compare(mdata, key_added="compared", return_fig=True)
+        drawn: Any = pl.compare(mdata, return_fig=True)
         drawn.savefig(figure, dpi=150, bbox_inches="tight")
-    _tell(args, summary_text(mdata.uns["compared"]["compare_summary"]), out, figure)
+    _tell(args, summary_text(mdata.uns[COMPARE_KEY][COMPARE_SUMMARY]), out, figure)
 
 
 def _report(args: argparse.Namespace) -> None:

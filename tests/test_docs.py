@@ -152,7 +152,9 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
 
     page = (repository / "docs" / "slots.md").read_text()
     entries, places = section(page, 'In `uns["omicsbal"]`, after a fit'), section(page, "On the MuData")
-    constants = {v for k, v in vars(_keys).items() if k.isupper() and isinstance(v, str)} - {_keys.KEY}
+    others = {_keys.COMPARE_KEY, _keys.TUNE_KEY}
+    assert {f'In `uns["{key}"]`' for key in others} <= set(re.findall(r"^## (In `uns.*?`), after", page, re.MULTILINE))
+    constants = {v for k, v in vars(_keys).items() if k.isupper() and isinstance(v, str)} - {_keys.KEY, *others}
     taught = section(page, 'In `uns["omicsbal"]`, with teachers')
     titles = re.findall(r"^## (In `uns.*`, after `\w+`)$", page, re.MULTILINE)
     diagnosed = {name: told for title in titles for name, told in section(page, title).items()}

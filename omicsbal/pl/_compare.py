@@ -30,7 +30,7 @@ def compare(
     mdata: "MuData",
     *,
     metric: str | Sequence[str] = ("macro_f1", "log_loss"),
-    key_added: str = _keys.KEY,
+    key_added: str = _keys.COMPARE_KEY,
     ax: "AxesLike | None" = None,
     show: bool | None = None,
     return_fig: bool = False,

@@ -28,7 +28,7 @@ ALL, MEAN = "all", "mean"  # the search on all rows; the mean over outer folds
 def tune(
     mdata: "MuData",
     *,
-    key_added: str = _keys.KEY,
+    key_added: str = _keys.TUNE_KEY,
     ax: "AxesLike | None" = None,
     show: bool | None = None,
     return_fig: bool = False,

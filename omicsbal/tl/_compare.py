@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._keys import KEY
+from omicsbal._keys import COMPARE_KEY
 from omicsbal._validate import OmicsbalWarning, check_choice, check_number, problem
 from omicsbal.diagnostics.comparison import METRICS, summarise
 from omicsbal.model import pick_device, versions
@@ -48,7 +48,7 @@ def compare(
     layer: Mapping[str, str] | str | None = None,
     checkpoint: Path | str | None = None,
     device: str = "auto",
-    key_added: str = KEY,
+    key_added: str = COMPARE_KEY,
     random_state: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def compare(
     device
         Of the fits: "auto", "cpu", "cuda".
     key_added
-        Names the slots.
+        Names the slots; its own by default, so that neither a fit nor a comparison takes away what the other wrote.
     random_state
         Seed of the folds and of every system.
     progress
@@ -97,9 +97,10 @@ def compare(
     A DataFrame, a row a ``repeat``, ``fold`` and ``system``: ``macro_f1``, ``balanced_accuracy``, ``accuracy``, ``log_loss``
     (nats), ``ece`` (calibration error); ``seconds`` on the wall and ``cpu_seconds``, recipes and what is shared included;
     ``n_train``, ``n_test``; ``error``, why a system failed in a fold (its scores are then missing); ``note``.
-    Written: this table to ``uns["omicsbal"]["compare"]``, and to ``uns["omicsbal"]["compare_summary"]`` a row a metric and system
-    with mean, 95 % interval, mean rank over folds, and ``gain`` of `against` with corrected interval, ``p`` and ``p_holm``
-    (`omicsbal.diagnostics.comparison.summarise`); system "lr:best-uni" there is the best single modality with hindsight.
+    Written: this table to ``uns["omicsbal_compare"]["compare"]``, and to ``uns["omicsbal_compare"]["compare_summary"]`` a row a
+    metric and system with mean, 95 % interval, mean rank over folds, and ``gain`` of `against` with corrected interval, ``p`` and
+    ``p_holm`` (`omicsbal.diagnostics.comparison.summarise`); system "lr:best-uni" there is the best single modality with
+    hindsight.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def compare(
     >>> table = ob.tl.compare(mdata, label_key="cell_type", systems=["lr:pool", "lr:rna"], folds=2, progress=False)
     >>> table[["fold", "system", "n_test"]].values.tolist()
     [[0, 'lr:pool', 30], [0, 'lr:rna', 30], [1, 'lr:pool', 30], [1, 'lr:rna', 30]]
-    >>> mdata.uns["omicsbal"]["compare_summary"].query("metric == 'log_loss'")["system"].tolist()
+    >>> mdata.uns["omicsbal_compare"]["compare_summary"].query("metric == 'log_loss'")["system"].tolist()
     ['lr:pool', 'lr:rna']
     """
     mdata = check_mdata(mdata, modalities=modalities)

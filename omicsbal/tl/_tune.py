@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from omicsbal import _keys
-from omicsbal._keys import KEY
+from omicsbal._keys import TUNE_KEY
 from omicsbal._store import check_writable
 from omicsbal._validate import OmicsbalWarning, check_number
 from omicsbal.balance import Strategy, fresh
@@ -85,7 +85,7 @@ def tune(
     config: FitConfig | None = None,
     checkpoint: Path | str | None = None,
     device: str = "auto",
-    key_added: str = KEY,
+    key_added: str = TUNE_KEY,
     random_state: int = 0,
     progress: bool = True,
 ) -> Tuned:
@@ -114,7 +114,8 @@ def tune(
     checkpoint
         File of optuna's journal. Call the same again after a kill, or with more trials or minutes, and it goes on.
     key_added
-        Prefix of all slots that are written.
+        Prefix of all slots that are written; its own by default, so that neither `omicsbal.tl.fit` nor this takes away what the
+        other wrote. Diagnostics of the tuned model are given the same.
     random_state
         Seed of folds, fits and proposals.
     progress
@@ -123,10 +124,10 @@ def tune(
     Returns
     -------
     A `Tuned`: ``model``, ``best``, ``settings``, ``trials``, ``scores``, ``verdict``. Written: all that `omicsbal.tl.fit` writes,
-    at the best settings; to ``uns["omicsbal"]["tune"]`` a row a trial: ``search`` (outer fold, or "all"), ``trial``, a
+    at the best settings; to ``uns["omicsbal_tune"]["tune"]`` a row a trial: ``search`` (outer fold, or "all"), ``trial``, a
     column a setting, ``loss``, ``state`` ("done", "stopped" at a rung, "out of time", "failed" with a loss that is no number),
-    ``evaluations`` seen, ``seconds``, ``best``, ``default``; and to ``uns["omicsbal"]["tune_scores"]`` a row a ``measure`` (the
-    task's loss and metric) and outer ``fold``: ``tuned``, ``default``, ``gain`` (positive where tuning is better), and for
+    ``evaluations`` seen, ``seconds``, ``best``, ``default``; and to ``uns["omicsbal_tune"]["tune_scores"]`` a row a ``measure``
+    (the task's loss and metric) and outer ``fold``: ``tuned``, ``default``, ``gain`` (positive where tuning is better), and for
     ``fold`` "mean" ``low``, ``high`` (corrected 95 % interval, `omicsbal.train.intervals.corrected`), ``p``, ``note``.
 
     Raises

@@ -322,8 +322,6 @@ def make_fitted(
     uns |= {} if regression else make_contribution(names, list(classes), n=n - 17)
     uns |= {} if regression else {"feature_importance": make_importance(names, list(classes))}
     uns |= {} if regression else make_utilization(names, n=n - 17)
-    uns |= {} if regression else {"compare_summary": make_comparison(names)}
-    uns |= make_tune(regression=regression)
     uns["snr"] = make_snr(names, [] if regression else classes)
     uns["robustness"] = make_robustness(names, classes, score=score, n=n - 1)
     uns["classes"] = np.array([] if regression else list(classes), dtype=object)
@@ -350,7 +348,9 @@ def make_fitted(
     mdata.obsm[keys.embedding] = latent.astype("float32")
     for m in names:
         mdata[m].obsm[keys.embedding] = latent[np.ravel(mdata.obsmap[m]).astype(int) > 0].astype("float32")
-    mdata.uns["omicsbal"] = uns
+    mdata.uns["omicsbal"], mdata.uns["omicsbal_tune"] = uns, make_tune(regression=regression)
+    if not regression:
+        mdata.uns["omicsbal_compare"] = {"compare_summary": make_comparison(names)}
     return mdata
 
 

@@ -14,7 +14,7 @@ def compared(fitted):
 
 
 def test_the_better_side_is_right_and_colours_tell_what_is_sure(compared):
-    table = compared.uns["omicsbal"]["compare_summary"]
+    table = compared.uns["omicsbal_compare"]["compare_summary"]
     axes = ob.pl.compare(compared, metric=["macro_f1", "log_loss"])
     forest = axes[0]
     names = [t.get_text() for t in forest.get_yticklabels()]
@@ -42,17 +42,17 @@ def test_what_cannot_be_drawn_is_refused(compared):
         ob.pl.compare(compared, metric="beauty")
     with pytest.raises(KeyError, match=r"ob\.tl\.compare"):
         ob.pl.compare(compared, key_added="other")
-    table = compared.uns["omicsbal"]["compare_summary"]
-    compared.uns["omicsbal"]["compare_summary"] = table.drop(columns="p_holm")
+    table = compared.uns["omicsbal_compare"]["compare_summary"]
+    compared.uns["omicsbal_compare"]["compare_summary"] = table.drop(columns="p_holm")
     with pytest.raises(KeyError, match="p_holm"):
         ob.pl.compare(compared)
-    compared.uns["omicsbal"]["compare_summary"] = table[table["system"] == "omicsbal"]
+    compared.uns["omicsbal_compare"]["compare_summary"] = table[table["system"] == "omicsbal"]
     with pytest.raises(ValueError, match="two systems"):
         ob.pl.compare(compared)
 
 
 def test_a_system_that_always_failed_leaves_an_empty_row(compared):
-    table = compared.uns["omicsbal"]["compare_summary"]
+    table = compared.uns["omicsbal_compare"]["compare_summary"]
     failed = table["system"] == "lr:concat"
     table.loc[failed, ["mean", "low", "high", "gain", "gain_low", "gain_high", "p", "p_holm"]] = np.nan
     figure = ob.pl.compare(compared, return_fig=True)

@@ -8,7 +8,7 @@ import omicsbal as ob
 
 def test_outer_folds_and_trials_are_where_the_tables_say(fitted):
     mdata = fitted()
-    trials, scores = mdata.uns["omicsbal"]["tune"], mdata.uns["omicsbal"]["tune_scores"]
+    trials, scores = mdata.uns["omicsbal_tune"]["tune"], mdata.uns["omicsbal_tune"]["tune_scores"]
     outer, *settings = ob.pl.tune(mdata)
     lines = [line.get_ydata().tolist() for line in outer.lines]
     loss = scores[scores["measure"] == "log_loss"]
@@ -27,7 +27,7 @@ def test_outer_folds_and_trials_are_where_the_tables_say(fitted):
 
 def test_without_tuning_it_says_what_to_run(fitted):
     mdata = fitted()
-    del mdata.uns["omicsbal"]["tune"]
+    del mdata.uns["omicsbal_tune"]["tune"]
     with pytest.raises(KeyError, match=r"ob\.tl\.tune"):
         ob.pl.tune(mdata)
     with pytest.raises(KeyError, match=r"ob\.tl\.tune"):

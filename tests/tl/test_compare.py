@@ -115,7 +115,7 @@ def test_a_system_that_fails_is_told_and_the_rest_goes_on(duo):
     failed = table[table["system"] == "fragile"]
     assert failed["error"].eq("RuntimeError: no luck").all() and failed["macro_f1"].isna().all()
     assert table.loc[table["system"] == "lr:rna", "error"].eq("").all()
-    summary = duo.uns["omicsbal"]["compare_summary"].set_index(["metric", "system"])
+    summary = duo.uns["omicsbal_compare"]["compare_summary"].set_index(["metric", "system"])
     row = summary.loc[("log_loss", "fragile")]
     assert np.isnan(row["mean"]) and row["n"] == 0 and row["rank"] == 2 and "Failed in 3 of 3" in row["note"]
 
@@ -213,10 +213,26 @@ def test_another_label_under_the_same_key_is_refused(duo):
         compare(duo, ["lr:rna"], label_key="other")
 
 
-def test_it_stands_beside_a_fit_and_nothing_else_changes(duo, quick, frozen):
+def test_a_fit_and_a_comparison_take_nothing_from_each_other(duo, quick, frozen):
     quick(duo)
     before = frozen(duo)
-    compare(duo, ["lr:rna"])
+    table = compare(duo, ["lr:rna"])
+    written = duo.uns.pop("omicsbal_compare")
+    assert set(written) == {"compare", "compare_summary", "label_key", "task", "modalities", "versions"}
+    assert frozen(duo) == before
+    duo.uns["omicsbal_compare"], summary = written, written["compare_summary"].copy()
+    duo.obs["other"] = np.tile(["a", "b"], 45)
+    quick(duo, label_key="other")
+    kept = duo.uns["omicsbal_compare"]
+    assert set(kept) == set(written) and kept["label_key"] == "cell_type"
+    pd.testing.assert_frame_equal(kept["compare"], table)
+    pd.testing.assert_frame_equal(kept["compare_summary"], summary)
+
+
+def test_under_the_key_of_a_fit_it_stands_beside_it(duo, quick, frozen):
+    quick(duo)
+    before = frozen(duo)
+    compare(duo, ["lr:rna"], key_added="omicsbal")
     written = {name: duo.uns["omicsbal"].pop(name) for name in ("compare", "compare_summary")}
     assert all(isinstance(table, pd.DataFrame) for table in written.values()) and frozen(duo) == before
 

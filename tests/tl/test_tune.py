@@ -73,11 +73,11 @@ def test_the_default_takes_part_the_best_reproduces_and_a_kill_changes_nothing(d
     assert tuned.verdict == scores.loc[2, "note"] and tuned.verdict in repr(tuned)
 
     ob.tl.fit(again, label_key="cell_type", progress=False, device="cpu", **tuned.best)
-    ours, theirs = duo.obsm["omicsbal_proba_cell_type"], again.obsm["omicsbal_proba_cell_type"]
+    ours, theirs = duo.obsm["omicsbal_tune_proba_cell_type"], again.obsm["omicsbal_proba_cell_type"]
     pd.testing.assert_frame_equal(ours, theirs)
-    assert set(duo.uns["omicsbal"]) == set(again.uns["omicsbal"]) | {"tune", "tune_scores"}
+    assert set(duo.uns["omicsbal_tune"]) == set(again.uns["omicsbal"]) | {"tune", "tune_scores"}
     duo.write_h5mu(tmp_path / "a.h5mu")
-    read = mudata.read_h5mu(tmp_path / "a.h5mu").uns["omicsbal"]
+    read = mudata.read_h5mu(tmp_path / "a.h5mu").uns["omicsbal_tune"]
     pd.testing.assert_frame_equal(read["tune"], trials, check_dtype=False, check_index_type=False, check_column_type=False)
     assert read["tune_scores"]["gain"].tolist() == scores["gain"].tolist()
 
@@ -88,6 +88,24 @@ def test_the_default_takes_part_the_best_reproduces_and_a_kill_changes_nothing(d
     pd.testing.assert_frame_equal(later.scores, scores)
     with pytest.raises(ValueError, match="trials of this search"):
         tune(resumed, n_trials=2, checkpoint=path, random_state=1)
+
+
+def test_a_fit_and_a_tuning_take_nothing_from_each_other(duo, frozen):
+    alike = {name: QUICK[name] for name in ("n_folds", "experts", "net", "config", "progress", "device")}
+    ob.tl.fit(duo, label_key="cell_type", strategy="late", **alike)
+    before = frozen(duo)
+    tuned = tune(duo, n_trials=1)
+    said = duo.obsm["omicsbal_tune_proba_cell_type"].copy()
+    ob.tl.fit(duo, label_key="cell_type", strategy="late", **alike)
+    same(duo.uns["omicsbal_tune"]["tune"], tuned.trials)
+    pd.testing.assert_frame_equal(duo.uns["omicsbal_tune"]["tune_scores"], tuned.scores)
+    pd.testing.assert_frame_equal(duo.obsm["omicsbal_tune_proba_cell_type"], said)
+    duo.obs.drop(columns=[c for c in duo.obs if c.startswith("omicsbal_tune_")], inplace=True)
+    for where in (duo, *duo.mod.values()):
+        for slot in [s for s in where.obsm if "omicsbal_tune" in s]:
+            del where.obsm[slot]
+    del duo.uns["omicsbal_tune"]
+    assert frozen(duo) == before
 
 
 def test_of_outer_test_rows_a_search_sees_neither_labels_nor_values(duo):
