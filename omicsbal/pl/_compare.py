@@ -8,10 +8,11 @@ import pandas as pd
 
 from omicsbal import _keys
 from omicsbal._validate import check_choice, problem
+from omicsbal.pl._around import name_rows
 from omicsbal.pl._panels import finish, panels
 from omicsbal.pl._signed import signed
 from omicsbal.pl._slots import read_table
-from omicsbal.pl._style import GREY, INK, dress, head_line, larger_is_better, metric_label, shorten, text_width
+from omicsbal.pl._style import FAINT, GREY, INK, head_line, larger_is_better, metric_label, shorten, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,10 +56,10 @@ def compare(
     Returns
     -------
     Axes, one a metric and one of ranks (``None`` when shown). A forest: the mean paired difference on each rival with its
-    corrected 95 % interval, to the right where the system is better than the rival, in log-loss too; filled where p < 0.05 after
-    Holm, in blue where better and orange where worse; "lr:best-uni", the best single modality with hindsight, as a diamond. Last:
-    mean rank over folds, 1 the best; the bar spans the ranks of those that the test cannot tell from the one compared; filled
-    systems differ, also where they lie under it.
+    corrected 95 % interval, to the right where the system is better than the rival, in log-loss too, the number above; filled
+    where p < 0.05 after Holm, in blue where better and orange where worse; "lr:best-uni", the best single modality with
+    hindsight, as a diamond. Last: mean rank over folds, 1 the best; the line is the rank of the system compared, and a grey bar
+    joins those to it, drawn open, that the test cannot tell from it.
 
     Raises
     ------
@@ -88,14 +89,15 @@ def compare(
     if HINDSIGHT in set(table["system"]):
         rivals.append(HINDSIGHT)
     width = 3.3 * (len(wanted) + 1) + 2 * text_width(shorten([*rivals, ours]), 8.5)
-    size = (width, 1.9 + 0.27 * (len(rivals) + 1))
-    axes = panels(ax, len(wanted) + 1, figsize=size, columns=len(wanted) + 1)
+    size = (width, 2.1 + 0.27 * (len(rivals) + 1))
+    axes = panels(ax, len(wanted) + 1, figsize=size, columns=len(wanted) + 1, gridspec_kw={"wspace": 0.08})
     for i, (one, name) in enumerate(zip(axes, wanted, strict=False)):
         _forest(one, table[table["metric"] == name].set_index("system").loc[rivals], name)
-        one.set_yticks(range(len(rivals)), shorten(rivals) if i == 0 else [""] * len(rivals))
+        name_rows(one, shorten(rivals) if i == 0 else [""] * len(rivals))
     _ranks(axes[-1], order, wanted[0], ours)
-    folds = int(table["n"].max())
-    head_line(axes[0], f"{shorten([ours])[0]} against each rival,\nn = {folds} folds, corrected 95% intervals")
+    about = f"n = {int(table['n'].max())} folds, corrected 95% intervals"
+    marks = f"filled: p < {SURE} (Holm)" + ("; diamond: with hindsight" if HINDSIGHT in rivals else "")
+    head_line(axes[0], f"{shorten([ours])[0]} against each rival\n{about}\n{marks}")
     return finish(axes, show=show, return_fig=return_fig)
 
 
@@ -110,10 +112,10 @@ def _forest(ax: "Axes", part: pd.DataFrame, metric: str) -> None:
         ax.scatter([row["gain"]], [y], s=36, marker=marker, facecolor=color if sure else "white", edgecolor=color, zorder=3)
         if np.isfinite(row["gain"]):
             digits = 1 if metric == "seconds" else 3
-            words: dict[str, Any] = {"fontsize": "x-small", "color": color, "va": "center", "transform": ax.get_yaxis_transform()}
-            ax.text(1.01, y, signed(row["gain"], digits), **words)
-    ax.set_ylim(len(part) - 0.4, -0.6)
-    dress(ax, grid="x")
+            above: dict[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+            above["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+            ax.annotate(signed(row["gain"], digits), (row["gain"], y), fontsize="x-small", color=color, **above)
+    ax.margins(x=0.12)  # room for the number above a point at the edge
     ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel(
         f"gain in {metric_label(metric)}" + ("" if larger_is_better(metric) and metric != "seconds" else ",\nright: lower")
@@ -122,21 +124,22 @@ def _forest(ax: "Axes", part: pd.DataFrame, metric: str) -> None:
 
 def _ranks(ax: "Axes", order: pd.DataFrame, metric: str, ours: str) -> None:
     """Mean ranks, and which of them the corrected tests cannot tell from the system compared."""
+    from matplotlib.ticker import MaxNLocator
+
+    name_rows(ax, shorten(order["system"]))
     own = float(order.loc[order["system"] == ours, "rank"].iloc[0])
+    ax.axvline(own, color=GREY, linewidth=1)
     for y, row in enumerate(order.to_dict("records")):
         sure = row["p_holm"] < SURE
         color = INK if row["system"] == ours or not sure else BETTER if row["gain"] > 0 else WORSE
         face = color if sure or row["system"] == ours else "white"
+        if not sure:
+            ax.plot([own, row["rank"]], [y, y], color=FAINT, linewidth=5, solid_capstyle="butt", zorder=2)
         ax.scatter(
             [row["rank"]], [y], s=36, marker="s" if row["system"] == ours else "o", facecolor=face, edgecolor=color, zorder=3
         )
-    alike = order.loc[~(order["p_holm"] < SURE), "rank"]
-    ax.plot([min(own, alike.min()), max(own, alike.max())], [-0.7, -0.7], color=GREY, linewidth=4, solid_capstyle="butt")
-    ax.set_ylim(len(order) - 0.4, -1.2)
-    names = shorten(order["system"])
-    ax.set_yticks(range(len(order)), names)
     ax.get_yticklabels()[list(order["system"]).index(ours)].set_fontweight("bold")
-    dress(ax, grid="x")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     ax.set_xlim(0.6, len(order) + 0.4)
     ax.set_xlabel(f"mean rank by {metric_label(metric)} (1: best)")
-    head_line(ax, f"Ranks; bar: not told from {shorten([ours])[0]}")
+    head_line(ax, f"Ranks; open, with a grey bar:\nnot told from {shorten([ours], 20)[0]}")

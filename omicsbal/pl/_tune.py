@@ -7,7 +7,7 @@ import pandas as pd
 
 from omicsbal import _keys
 from omicsbal.pl._panels import columns_for, finish, panels
-from omicsbal.pl._signed import signed
+from omicsbal.pl._signed import signed, spanned
 from omicsbal.pl._slots import read_table
 from omicsbal.pl._style import ALARM, GREY, INK, dress, head_line, metric_label
 
@@ -72,20 +72,22 @@ def tune(
     """
     scores = read_table(mdata, key_added, _keys.TUNE_SCORES, **SCORES, run=RUN)
     trials = read_table(mdata, key_added, _keys.TUNE, **TRIALS, run=RUN)
-    trials = trials[trials["search"] == ALL]
+    outer, trials = trials[trials["search"] != ALL], trials[trials["search"] == ALL]
+    departed = bool((outer.loc[outer["best"] > 0, "default"] == 0).any())  # whether a search chose anything but the default
     names = [str(name) for name in trials.columns if name not in (*TRIALS["words"], *TRIALS["numbers"])]
     columns = columns_for(len(names) + 1, 4)
     rows = -(-(len(names) + 1) // columns)
     axes = panels(ax, len(names) + 1, figsize=(3.3 * columns, 3.1 * rows), columns=columns)
-    _outer(axes[0], scores)
+    _outer(axes[0], scores, departed=departed)
     for one, name in zip(axes[1:], names, strict=True):
         _setting(one, trials, name)
     signs = "◆ default, ○ best" + ("" if trials["loss"].notna().all() else ", | not finished")
-    head_line(axes[1], f"Search on all rows, {len(trials)} {'trial' if len(trials) == 1 else 'trials'}:\n{signs}")
+    tried = f"{len(trials)} trials" if len(trials) > 1 else "the default alone"
+    head_line(axes[1], f"Search on all rows, {tried}:\n{signs}")
     return finish(axes, show=show, return_fig=return_fig)
 
 
-def _outer(ax: "Axes", scores: pd.DataFrame) -> None:
+def _outer(ax: "Axes", scores: pd.DataFrame, *, departed: bool) -> None:
     """Default beside tuned, fold by fold."""
     measure = scores["measure"].iloc[0]  # the task's loss is told first
     part = scores[scores["measure"] == measure]
@@ -99,8 +101,9 @@ def _outer(ax: "Axes", scores: pd.DataFrame) -> None:
     dress(ax, grid="y")
     ax.set_xlabel("fit", fontsize="small")
     ax.set_ylabel(f"{metric_label(measure)} on outer folds", fontsize="small")
-    ends = f"({signed(whole['low'], 3)} to {signed(whole['high'], 3)})" if np.isfinite(whole["low"]) else ""
-    head_line(ax, f"Gain {signed(whole['gain'], 3)} {ends},\nn = {int((~mean).sum())} outer folds")
+    ends = f" ({spanned(whole['low'], whole['high'], 3)})" if np.isfinite(whole["low"]) else ""
+    said = f"Gain {signed(whole['gain'], 3)}{ends}" if departed else "Nothing but the default was chosen"
+    head_line(ax, f"{said},\nn = {int((~mean).sum())} outer folds")
 
 
 def _setting(ax: "Axes", trials: pd.DataFrame, name: str) -> None:
@@ -124,6 +127,11 @@ def _setting(ax: "Axes", trials: pd.DataFrame, name: str) -> None:
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
+    if len(set(x)) == 1:  # one value, one tick: matplotlib would make up a range around it
+        ax.set_xticks(x[:1], [f"{x[0]:g}"])
+        ax.minorticks_off()
+    if len(set(loss[done])) == 1:
+        ax.set_yticks(loss[done][:1], [f"{loss[done][0]:.3f}"])
     dress(ax)
     ax.margins(0.12)
     ax.set_xlabel(LABELS.get(name, name.replace("_", " ")), fontsize="small")

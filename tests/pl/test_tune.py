@@ -25,6 +25,19 @@ def test_outer_folds_and_trials_are_where_the_tables_say(fitted):
     assert "not finished" in settings[0].get_title(loc="left")
 
 
+def test_the_default_alone_makes_up_neither_a_gain_nor_a_scale(fitted):
+    mdata = fitted()
+    held = mdata.uns["omicsbal_tune"]
+    held["tune"] = held["tune"][held["tune"]["trial"] == 0].assign(best=True)
+    scores = held["tune_scores"]
+    held["tune_scores"] = scores.assign(tuned=scores["default"], gain=0.0, low=0.0, high=0.0)
+    outer, *settings = ob.pl.tune(mdata)
+    assert outer.get_title(loc="left") == "Nothing but the default was chosen,\nn = 3 outer folds"
+    assert settings[0].get_title(loc="left").startswith("Search on all rows, the default alone")
+    assert [[t.get_text() for t in ax.get_xticklabels()] for ax in settings] == [["64"], ["0.5"], ["0.003"], ["1"]]
+    assert all(len(ax.get_yticks()) == 1 and not len(ax.get_xticks(minor=True)) for ax in settings)
+
+
 def test_without_tuning_it_says_what_to_run(fitted):
     mdata = fitted()
     del mdata.uns["omicsbal_tune"]["tune"]
