@@ -58,7 +58,8 @@ def test_everything_that_is_known_comes_back(both, folder):
 
 
 def test_the_folder_holds_arrays_and_json_alone(folder):
-    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "recipes.safetensors", "weights.safetensors"]
+    arrays = ["recipes.safetensors", "training_rows.safetensors", "weights.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", *arrays]
     assert sorted(p.name for p in folder.parent.iterdir()) == ["model"]  # no draft is left behind
     facts = json.loads((folder / "model.json").read_text())
     assert facts["schema"] == SCHEMA

@@ -2,5 +2,6 @@
 
 from omicsbal.model._archive import OUTCOMES, SCHEMA
 from omicsbal.model._fitted import FittedModel, pick_device, versions
+from omicsbal.model._training_rows import TrainingRows
 
-__all__ = ["OUTCOMES", "SCHEMA", "FittedModel", "pick_device", "versions"]
+__all__ = ["OUTCOMES", "SCHEMA", "FittedModel", "TrainingRows", "pick_device", "versions"]

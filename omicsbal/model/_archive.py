@@ -12,6 +12,7 @@ from omicsbal._validate import check_choice, problem
 from omicsbal.balance import STRATEGIES, name_of
 from omicsbal.config import NetConfig
 from omicsbal.graph.patients import PatientGraph
+from omicsbal.model._training_rows import TrainingRows
 from omicsbal.nn.net import MultiOmicsNet
 from omicsbal.pp.recipes import RECIPES
 from omicsbal.pp.sources import Source
@@ -40,7 +41,8 @@ def write(model: "FittedModel", path: Path, *, overwrite: bool) -> None:
     for name, expert in p.experts.items():
         weights |= {f"coef/{name}": expert.coef, f"intercept/{name}": expert.intercept}
     recipes = {f"{m}/{k}": v for m, s in model.sources.items() for k, v in s.recipe.state().items()}
-    write_folder(path, _manifest(model), {"weights": weights, "recipes": recipes}, overwrite=overwrite)
+    files = {"weights": weights, "recipes": recipes, "training_rows": model.training_rows.state()}
+    write_folder(path, _manifest(model), {name: arrays for name, arrays in files.items() if arrays}, overwrite=overwrite)
 
 
 def _manifest(model: "FittedModel") -> dict[str, Any]:
@@ -95,6 +97,7 @@ def _facts(facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, np.ndarra
         "params": facts["params"],
         "tables": {name: frame_from_json(t) for name, t in facts["tables"].items()},
         "written_by": facts["versions"],
+        "training_rows": TrainingRows.from_state(arrays.get("training_rows", {})),
     }
 
 

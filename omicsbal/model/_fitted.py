@@ -14,6 +14,8 @@ from omicsbal._types import Arrays
 from omicsbal._validate import check_choice, nearest, problem
 from omicsbal.loader import to_arrays
 from omicsbal.model._archive import read, write
+from omicsbal.model._training_rows import TrainingRows
+from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.sources import Source
 from omicsbal.train.outcome import Outcome
 from omicsbal.train.predictor import Predictor
@@ -60,6 +62,8 @@ class FittedModel:
         DataFrames "heads", "fold_scores", "history", "calibration", "pools", "recipes"; all scores out-of-fold.
     written_by
         Versions of the libraries at the time of the fit.
+    training_rows
+        What `trained_on` knows the rows of the fit by.
 
     Examples
     --------
@@ -76,6 +80,7 @@ class FittedModel:
     params: dict[str, Any]
     tables: dict[str, pd.DataFrame]
     written_by: dict[str, str] = field(default_factory=versions)
+    training_rows: TrainingRows = field(default_factory=TrainingRows)
 
     @property
     def outcome(self) -> Outcome:
@@ -165,8 +170,48 @@ class FittedModel:
         self.predictor.strategy.to(data.y.device)
         return data, coverage
 
+    def trained_on(self, mdata: "MuData", *, min_coverage: float = 0.8) -> np.ndarray:
+        """Which rows the model was trained on: predictions of these are in-sample, whatever became of the results of the fit.
+
+        Parameters
+        ----------
+        mdata
+            Raw values as in the fit; left as it is.
+        min_coverage
+            As in `arrays`.
+
+        Returns
+        -------
+        (n_obs,) bool. A row counts if it bears the name of a training row and has its values, to rounding, in more than half of
+        the modalities that both have; one that was renamed, or changed further than that, is taken for a new one.
+
+        Raises
+        ------
+        ValueError
+            The model was saved by a version of omicsbal that kept nothing of its training rows; or as `arrays`.
+
+        Examples
+        --------
+        >>> import omicsbal as ob
+        >>> mdata = ob.datasets.simulate(n_obs=80, n_truth=200, random_state=0)
+        >>> fitted = mdata[:60].copy()
+        >>> model = ob.tl.fit(fitted, label_key="cell_type", config=ob.FitConfig(max_epochs=2), progress=False)
+        >>> new = mdata[~model.trained_on(mdata)].copy()
+        >>> new.n_obs
+        20
+        """
+        if not len(self.training_rows):
+            do = "Fit it again to have it know them."
+            raise ValueError(problem("model", expected="one that knows its training rows", found="an older one", do=do))
+        mdata = check_mdata(mdata)
+        data, coverage = self.arrays(mdata, min_coverage=min_coverage, device="cpu")
+        return self.training_rows.among(mdata.obs_names, data, coverage)
+
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the model as a folder: weights and recipes as safetensors, the rest as JSON; no pickle.
+
+        Of the training rows it holds the folds, a hash of each name and three random projections of each block (`trained_on`);
+        with a graph encoder also their features.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ from omicsbal.pp import find_groups, find_label, matrix_of
 from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.folds import MERGED
 from omicsbal.tl._predict import as_model
-from omicsbal.tl._training_rows import check_same_rows, training_folds
+from omicsbal.tl._training_rows import check_as_fitted, check_same_fit, training_folds
 from omicsbal.tl._write import check_key
 from omicsbal.train.fitting import held_out_embeddings
 from omicsbal.train.predictor import subset
@@ -106,9 +106,10 @@ def cell_difficulty(
     proba = _out_of_fold(mdata, Keys(key, model.label_key), model)[rows]
     everything, _ = model.arrays(mdata, min_coverage=1.0, device=device)
     data = subset(everything, rows)
+    check_as_fitted(model, mdata.obs_names[rows], data)
     predictor = model.predictor
     embedded = held_out_embeddings(predictor, data)
-    check_same_rows(mdata, Keys(key, model.label_key), rows, embedded[FUSED])
+    check_same_fit(mdata, Keys(key, model.label_key), rows, embedded[FUSED])
     found = success(predictor, data, y, passes=passes, random_state=random_state)
     suspect, suggested = suspect_labels(proba, y)
     table = pd.DataFrame({"success": found.joint, "variability": found.variability}, index=mdata.obs_names[rows])

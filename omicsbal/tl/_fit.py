@@ -11,7 +11,7 @@ from omicsbal._keys import KEY
 from omicsbal._validate import check_number
 from omicsbal.balance import Strategy, fresh, name_of
 from omicsbal.config import FitConfig, NetConfig
-from omicsbal.model import FittedModel, pick_device, versions
+from omicsbal.model import FittedModel, TrainingRows, pick_device, versions
 from omicsbal.pp.checks import check_mdata
 from omicsbal.pp.sources import Options
 from omicsbal.tl._blocks import read_blocks
@@ -178,6 +178,7 @@ def fit(
     finally:
         bar.close()
     params["chosen_epoch"] = fitted.chosen_epoch
-    model = FittedModel(label_key, sources, fitted.predictor, params, tables_of(fitted, design, sources))
+    rows = TrainingRows.of(mdata.obs_names[design.training], data)
+    model = FittedModel(label_key, sources, fitted.predictor, params, tables_of(fitted, design, sources), training_rows=rows)
     write_fit(mdata, model, fitted, design, everything, key_added=key_added)
     return model

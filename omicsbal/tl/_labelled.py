@@ -15,7 +15,7 @@ from omicsbal.diagnostics.posteriors import FoldExperts, calibrated, calibration
 from omicsbal.model import FittedModel
 from omicsbal.pp import find_groups, find_label
 from omicsbal.pp.folds import MERGED
-from omicsbal.tl._training_rows import check_never_seen, check_same_rows, training_folds
+from omicsbal.tl._training_rows import check_as_fitted, check_never_seen, check_same_fit, training_folds
 from omicsbal.tl._write import check_key
 from omicsbal.train.fitting import held_out_embeddings
 from omicsbal.train.predictor import Pattern, subset
@@ -58,7 +58,7 @@ def labelled_rows(
     ------
     KeyError, ValueError
         A model of a number, unless it is welcome; a slot that holds the results of another fit; training rows that are not as
-        they were; no row with a label, or with a group, where it is needed; features that are missing.
+        they were, or that lost their folds; no row with a label, or with a group, where it is needed; features that are missing.
     """
     check_key(mdata, key_added)
     check_number("min_coverage", min_coverage, low=0, high=1)
@@ -78,12 +78,13 @@ def labelled_rows(
     used = _used_rows(known_label, folds, groups)
     everything, coverage = model.arrays(mdata, min_coverage=min_coverage, device=device)
     data = subset(everything, used)
-    embeddings = model.predictor.embed(data) if known is None else held_out_embeddings(model.predictor, data)
-    if known is not None:
-        check_same_rows(mdata, Keys(known[1], model.label_key), used, embeddings[FUSED])
-    elif len(used) == len(model.predictor.members.folds):
-        again = held_out_embeddings(model.predictor, data)
-        check_never_seen(mdata, Keys(key_added, model.label_key), used, again)
+    if known is None:
+        check_never_seen(model, mdata.obs_names[used], data, coverage)
+        embeddings = model.predictor.embed(data)
+    else:
+        check_as_fitted(model, mdata.obs_names[used], data)
+        embeddings = held_out_embeddings(model.predictor, data)
+        check_same_fit(mdata, Keys(known[1], model.label_key), used, embeddings[FUSED])
     group_codes = None if groups is None else pd.factorize(groups.iloc[used])[0]
     return Labelled(used, data, codes[used], group_codes, tuple(coverage), embeddings, known is not None)
 

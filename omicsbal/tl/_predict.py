@@ -1,6 +1,7 @@
 """Predict raw query data, whatever modalities it has."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from omicsbal import _keys
 from omicsbal._keys import KEY, Keys
-from omicsbal._validate import check_choice, check_number, problem
+from omicsbal._validate import OmicsbalWarning, check_choice, check_number, problem
 from omicsbal.model import FittedModel, versions
 from omicsbal.pp.checks import check_mdata
 from omicsbal.tl._write import check_key, write_predictions
@@ -94,6 +95,11 @@ def predict(
         Not a model; no shared modality; too few features; values the recipe refuses; unknown head; a MuData that was fitted
         under the same `key_added`. The MuData is as it was.
 
+    Warns
+    -----
+    OmicsbalWarning
+        Some rows are rows that the model was trained on (`FittedModel.trained_on`): predictions of these are in-sample.
+
     Examples
     --------
     >>> import omicsbal as ob
@@ -109,6 +115,12 @@ def predict(
     check_choice("head", head, model.predictor.head_names)
     check_number("min_coverage", min_coverage, low=0, high=1)
     data, coverage = model.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device=device)
+    seen = int(model.training_rows.among(mdata.obs_names, data, coverage).sum())
+    if seen:
+        found = f"{seen} of {len(data)} that it was trained on"
+        do = "Predictions of these are in-sample and look better than they are; out-of-fold ones are in the MuData of the fit."
+        text = problem("mdata", expected="rows that the model never saw", found=found, do=do)
+        warnings.warn(text, OmicsbalWarning, stacklevel=2)
     error = model.predictor.error(data, head=head)
     readable = model.outcome.readable(model.predictor.predict(data, head=head), mdata.obs_names, error)
     write_predictions(mdata, Keys(key_added, model.label_key), readable)

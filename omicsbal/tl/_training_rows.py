@@ -1,20 +1,20 @@
 """Which rows of a MuData a model was trained on, so that they are never taken for new ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omicsbal import _keys
 from omicsbal._keys import Keys
-from omicsbal._types import FUSED
+from omicsbal._types import Arrays
 from omicsbal._validate import problem
 from omicsbal.model import FittedModel
 
 if TYPE_CHECKING:
     from mudata import MuData
 
-CLOSE = 0.05  # of the embedding's spread: rounding on another device moves it by far less, another order of rows by far more
+CLOSE = 0.05  # of the embedding's spread: rounding on another device moves it by far less, another fit by far more
 
 
 def training_folds(mdata: "MuData", model: FittedModel, key_added: str) -> tuple[np.ndarray, str] | None:
@@ -43,8 +43,32 @@ def training_folds(mdata: "MuData", model: FittedModel, key_added: str) -> tuple
     return None
 
 
-def check_same_rows(mdata: "MuData", keys: Keys, rows: np.ndarray, embedding: np.ndarray) -> None:
+def check_as_fitted(model: FittedModel, names: Iterable[str], data: Arrays) -> None:
     """Refuse training rows in another order, or with other values, than at the fit: their folds would be wrong.
+
+    Parameters
+    ----------
+    model
+        Nothing is checked where it keeps nothing of its training rows.
+    names, data
+        Of the rows that have a fold, in their order; they may have been renamed.
+
+    Raises
+    ------
+    ValueError
+        They differ.
+    """
+    if not len(model.training_rows):
+        return
+    changed = model.training_rows.changed(names, data)
+    if changed.any():
+        found = f"{int(changed.sum())} of {len(changed)} in another place, with other values, or without a modality"
+        do = "Pass the MuData as it was fitted: the same rows in the same order, with the same values."
+        raise ValueError(problem("mdata", expected="training rows as they were at the fit", found=found, do=do))
+
+
+def check_same_fit(mdata: "MuData", keys: Keys, rows: np.ndarray, embedding: np.ndarray) -> None:
+    """Refuse the results of another fit with the same folds: what is found now would be written beside them.
 
     Parameters
     ----------
@@ -68,38 +92,31 @@ def check_same_rows(mdata: "MuData", keys: Keys, rows: np.ndarray, embedding: np
         if not off.any():
             return
     found = "an embedding of another width" if before.shape != embedding.shape else f"{int(off.sum())} rows that differ"
-    do = "Pass the MuData as it was fitted: the same rows in the same order, with the same values."
+    do = "Pass the model and the MuData of one fit: the same rows in the same order, with the same values."
     where = f"mdata.obsm[{keys.embedding!r}]"
     raise ValueError(problem(where, expected="what the model says of these rows", found=found, do=do))
 
 
-def check_never_seen(mdata: "MuData", keys: Keys, rows: np.ndarray, embeddings: Mapping[str, np.ndarray]) -> None:
-    """Refuse rows that lost their folds, as those of an AnnData do, but still carry the out-of-fold embeddings of the fit.
+def check_never_seen(model: FittedModel, names: Iterable[str], data: Arrays, coverage: Mapping[str, float]) -> None:
+    """Refuse rows without folds that the model was trained on: what it says of them is in-sample.
 
     Parameters
     ----------
-    mdata, keys
-        Where a fit leaves its embeddings: in the MuData, and in each modality.
-    rows
-        Positions of as many labelled rows as the model was trained on.
-    embeddings
-        ``{m: (len(rows), k)}`` what its out-of-fold embeddings would be if these were the training rows.
+    model
+        Nothing is checked where it keeps nothing of its training rows.
+    names, data, coverage
+        Of the rows that are to be judged; as `FittedModel.arrays` gives the latter two.
 
     Raises
     ------
     ValueError
-        One of them is what is stored.
+        It was trained on some of them.
     """
-    for m, again in embeddings.items():
-        place = mdata if m == FUSED else mdata.mod.get(m)
-        if place is None or keys.embedding not in place.obsm:
-            continue
-        index = place.obs_names.get_indexer(mdata.obs_names[rows])
-        here = (index >= 0) & np.isfinite(again).all(axis=1)
-        before, now = np.asarray(place.obsm[keys.embedding])[index[here]], again[here]
-        if before.shape == now.shape and len(now) and np.abs(before - now).max() <= CLOSE * max(float(np.std(now)), 1e-6):
-            found, do = (
-                "those that it was trained on, without their folds",
-                "Pass the MuData that was fitted; of an AnnData make one first.",
-            )
-            raise ValueError(problem("mdata", expected="rows that the model never saw", found=found, do=do))
+    known = model.training_rows.among(names, data, coverage)
+    if known.any():
+        found = f"{int(known.sum())} of {len(known)} that it was trained on, without their folds"
+        do = (
+            "Pass the MuData that was fitted, whole and with its uns (of an AnnData make one before the fit), "
+            "or leave these rows out: mdata[~model.trained_on(mdata)].copy()."
+        )
+        raise ValueError(problem("mdata", expected="rows that the model never saw", found=found, do=do))

@@ -131,6 +131,7 @@ def test_how_values_are_stored_does_not_matter(tri, quick, kind):
     assert type(other["rna"].X) is type(AS[kind](tri["rna"].X))
 
 
+@pytest.mark.filterwarnings("ignore:.*in-sample")
 def test_layers_and_representations(tri, quick):
     rng = np.random.default_rng(0)
     plain = tri.copy()

@@ -25,6 +25,7 @@ def test_one_that_is_left_out_does_not_matter(tri, quick):
     assert "X_omicsbal" in mdata.obsm and "X_omicsbal" not in mdata["fused"].obsm
 
 
+@pytest.mark.filterwarnings("ignore:.*in-sample")
 @pytest.mark.parametrize("name", ["a.b", "train", "weight", "x y", "0", "log_loss", "X_pca"])
 def test_any_other_name_will_do(tri, quick, name, tmp_path):
     import omicsbal as ob

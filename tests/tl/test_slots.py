@@ -148,6 +148,7 @@ def test_a_second_fit_replaces_the_first_whole(tri, quick):
     _check_written(tri)
 
 
+@pytest.mark.filterwarnings("ignore:.*in-sample")
 def test_nothing_else_changes(holed, quick, frozen):
     holed.obs["mine"], holed.obsm["mine"], holed.uns["mine"] = 1, np.ones((90, 2)), {"a": np.arange(3)}
     holed["rna"].layers["raw"], holed["rna"].uns["x"] = holed["rna"].X.copy(), {"y": 1}
