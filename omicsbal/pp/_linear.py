@@ -29,8 +29,9 @@ def moments(X: Matrix) -> tuple[np.ndarray, np.ndarray]:
     if sp.issparse(X):
         n, p = X.shape
         known = ~np.isnan(X.data)
-        column, value = X.indices[known], X.data[known].astype(np.float64)
-        count = n - np.bincount(X.indices[~known], minlength=p)
+        column, value, count = X.indices, X.data, np.full(p, n)
+        if not known.all():  # copies of everything
+            column, value, count = X.indices[known], X.data[known], n - np.bincount(X.indices[~known], minlength=p)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.bincount(column, value, minlength=p) / count
             stored = np.bincount(column, (value - mean[column]) ** 2, minlength=p)

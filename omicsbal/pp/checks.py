@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,31 @@ if TYPE_CHECKING:
 
 COUNT_RECIPES = frozenset({"rna", "atac", "protein"})
 _WHOLE = 0.99  # share of stored values that must be whole: ambient-RNA correction leaves a few fractions
+_NEARLY = 1e-3  # from a whole number, for rounding
+_PIECE = 2**16  # values looked at together
+_HEAD = 200  # rows that nearly always show that something varies
 _LEAVE_OUT = "Leave this modality out with modalities=[...]."
+
+
+@dataclass(frozen=True)
+class Census:
+    """What kinds of stored values there are."""
+
+    infinite: int
+    unknown: int  # NaN
+    nonzero: int  # finite ones
+    whole: int  # of them, those >= 0 and within 1e-3 of a whole number
+    lowest: float  # of the finite values; inf if there is none
+
+    @property
+    def near_counts(self) -> bool:
+        """Whether nearly all finite values could be counts."""
+        return bool(self.nonzero) and self.whole / self.nonzero >= _WHOLE
+
+    @property
+    def counts(self) -> bool:
+        """The same with no negative value at all; infinite values and NaN aside."""
+        return self.near_counts and self.lowest >= 0
 
 
 def _values(X: Any) -> np.ndarray:
@@ -22,22 +47,36 @@ def _values(X: Any) -> np.ndarray:
     return X.data if sp.issparse(X) else np.asarray(X).ravel()
 
 
+def census(X: Any) -> Census:
+    """Count the kinds of stored values in one pass, a piece that stays in the processor's cache at a time."""
+    values = _values(X)
+    infinite = unknown = nonzero = whole = 0
+    lowest = np.inf
+    for start in range(0, len(values), _PIECE):
+        piece = values[start : start + _PIECE]
+        if piece.dtype.kind == "f" and not np.isfinite(piece).all():
+            unknown += int(np.isnan(piece).sum())
+            infinite += int(np.isinf(piece).sum())
+            piece = piece[np.isfinite(piece)]
+        lowest = min(lowest, float(piece.min())) if len(piece) else lowest
+        some = int(np.count_nonzero(piece))
+        nonzero += some
+        fits = np.abs(piece - np.rint(piece)) < _NEARLY if piece.dtype.kind == "f" else np.ones(len(piece), dtype=bool)
+        # zeros are whole, and leave; below 0 nothing is a count
+        whole += int(np.count_nonzero(fits & (piece >= 0))) - (len(piece) - some)
+    return Census(infinite, unknown, nonzero, whole, lowest)
+
+
 def are_counts(X: Any) -> bool:
     """Whether all values are >= 0 and at least 99 % of the non-zero ones are whole; NaN and all-zero matrices are no counts."""
-    values = _values(X)
-    values = values[values != 0]
-    if not values.size or not np.isfinite(values).all() or values.min() < 0:
-        return False
-    return float(np.mean(np.abs(values - np.rint(values)) < 1e-3)) >= _WHOLE
+    found = census(X)
+    return found.counts and not found.infinite and not found.unknown
 
 
 def nearly_counts(X: Any) -> bool:
     """Whether X is no counts matrix, but 99 % of its finite non-zero values are whole and >= 0: counts that something spoilt."""
-    if are_counts(X):
-        return False
-    values = _values(X)
-    values = values[np.isfinite(values) & (values != 0)]
-    return bool(values.size) and float(np.mean((values >= 0) & (np.abs(values - np.rint(values)) < 1e-3))) >= _WHOLE
+    found = census(X)
+    return found.near_counts and (found.lowest < 0 or found.infinite > 0 or found.unknown > 0)
 
 
 def check_values(name: str, X: Any, *, counts: bool, nan: bool = False) -> Any:
@@ -48,21 +87,20 @@ def check_values(name: str, X: Any, *, counts: bool, nan: bool = False) -> Any:
     >>> check_values("rna", np.array([[1.0, 0.0]]), counts=True)
     array([[1., 0.]])
     """
-    values = _values(X)
-    if np.isinf(values).any():
-        n = int(np.isinf(values).sum())
-        raise ValueError(problem(name, expected="finite values", found=f"{n} infinite", do="Set them to NaN or remove them."))
+    found = census(X)
+    if found.infinite:
+        do = "Set them to NaN or remove them."
+        raise ValueError(problem(name, expected="finite values", found=f"{found.infinite} infinite", do=do))
     if not counts:
         return X
-    unknown = np.isnan(values)
     fix = f'Pass recipe={{{name!r}: "dense"}}, or layer={{{name!r}: ...}} with the raw counts.'
-    if unknown.any() and not nan:
-        raise ValueError(problem(name, expected="counts", found=f"{int(unknown.sum())} NaN", do=fix))
-    values = values[~unknown]
-    if values.size and values.min() < 0:
-        raise ValueError(problem(name, expected="counts", found=f"negative values (lowest {values.min():g})", do=fix))
-    if np.any(values) and not are_counts(values):
-        example = values[np.abs(values - np.rint(values)) >= 1e-3][0]
+    if found.unknown and not nan:
+        raise ValueError(problem(name, expected="counts", found=f"{found.unknown} NaN", do=fix))
+    if found.lowest < 0:
+        raise ValueError(problem(name, expected="counts", found=f"negative values (lowest {found.lowest:g})", do=fix))
+    if found.nonzero and not found.counts:
+        values = _values(X)
+        example = values[np.abs(values - np.rint(values)) >= _NEARLY][0]
         raise ValueError(problem(name, expected="counts", found=f"values such as {example:g}", do=fix))
     return X
 
@@ -102,6 +140,8 @@ def check_matrix(name: str, X: Any, recipe: str) -> None:
 
 def _has_variance(X: Any) -> bool:
     """Whether any column takes two values, NaN aside."""
+    if X.shape[0] > _HEAD and _has_variance(X[:_HEAD]):
+        return True
     if sp.issparse(X):
         X = sp.csc_matrix(X)
         low, high = X.min(0), X.max(0)

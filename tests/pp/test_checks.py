@@ -7,7 +7,7 @@ from mudata import MuData
 
 from omicsbal._validate import OmicsbalWarning
 from omicsbal.pp import check_matrix, check_mdata
-from omicsbal.pp.checks import are_counts, nearly_counts
+from omicsbal.pp.checks import Census, are_counts, census, nearly_counts
 
 
 def _adata(n: int = 3, p: int = 2) -> AnnData:
@@ -75,6 +75,24 @@ def test_dense_takes_gaps_but_not_only_gaps():
     check_matrix("m", np.array([[np.nan, 1.0], [0, 2]]), "dense")
     with pytest.raises(ValueError, match="same values"):
         check_matrix("m", np.full((3, 2), np.nan), "dense")
+
+
+def test_what_varies_only_below_the_first_rows_varies(wrap):
+    X = np.ones((500, 2))
+    X[-1, 1] = 2
+    check_matrix("m", wrap(X), "rna")
+
+
+def test_values_are_counted_across_pieces():
+    """Beside a count of everything at once, and with what is odd in the last of three pieces."""
+    values = np.random.default_rng(0).poisson(1.0, 150_000).astype(np.float32)
+    values[-5:] = np.nan, np.inf, -np.inf, -2.0, 0.25
+    known = values[np.isfinite(values)]
+    assert census(values) == Census(2, 1, np.count_nonzero(known), np.count_nonzero(known) - 2, -2.0)
+    whole = values[:-5].astype(np.int64)
+    assert census(whole) == census(values[:-5]) == Census(0, 0, np.count_nonzero(whole), np.count_nonzero(whole), 0.0)
+    assert census(np.zeros(0)) == Census(0, 0, 0, 0, np.inf)
+    assert are_counts(np.array([True, False]))
 
 
 def test_a_few_fractions_are_still_counts():
