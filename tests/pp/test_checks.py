@@ -77,6 +77,7 @@ def test_dense_takes_gaps_but_not_only_gaps():
         check_matrix("m", np.full((3, 2), np.nan), "dense")
 
 
+@pytest.mark.parametrize("wrap", [np.asarray, sp.csr_matrix])
 def test_what_varies_only_below_the_first_rows_varies(wrap):
     X = np.ones((500, 2))
     X[-1, 1] = 2
