@@ -176,7 +176,7 @@ def draw(mdata: "MuData", folder: Path, *, key_added: str, classes: bool) -> Non
 
 
 def scored(model: "FittedModel", mdata: "MuData", key_added: str) -> str:
-    """Scores of the prediction on cells whose label is known, as one line; empty where there is no such label."""
+    """Scores of the prediction, as one line, on cells of known label that were not trained on; empty where there is no label."""
     from omicsbal.pp import find_label
 
     try:
@@ -190,7 +190,10 @@ def scored(model: "FittedModel", mdata: "MuData", key_added: str) -> str:
     else:
         labels = pd.to_numeric(labels, errors="coerce")
         guess = outcome.encode(mdata.obs[keys.prediction])[:, None].astype(float)
-    known = labels.notna().to_numpy() & ~np.isnan(guess[:, 0])
+    used = list(mdata.uns[key_added][_keys.MODALITIES])
+    seen = model.trained_on(mdata, modalities=used, min_coverage=0) if len(model.training_rows) else np.zeros(len(guess), bool)
+    known = labels.notna().to_numpy() & ~np.isnan(guess[:, 0]) & ~seen
     scores = outcome.scores(outcome.encode(labels[known]), guess[known]) if known.any() else {}
     told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-    return f"{int(known.sum())} of them have a known {model.label_key!r}" + (f": {told}" if told else "")
+    new = " and were not trained on" if seen.any() else ""
+    return f"{int(known.sum())} of them have a known {model.label_key!r}{new}" + (f": {told}" if told else "")

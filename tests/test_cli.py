@@ -146,6 +146,14 @@ def test_unknown_classes_and_missing_labels_are_not_scored(data, no_experts, cap
     assert "known" not in capsys.readouterr().out
 
 
+def test_rows_that_were_trained_on_are_not_scored(data, no_experts, capsys):
+    assert fit("--model", "model") == 0
+    assert cli.main(["predict", "model", "data.h5mu", "--table", "p.csv"]) == 0
+    said, noted = capsys.readouterr()
+    assert "0 of them have a known 'cell_type' and were not trained on\n" in said and "accuracy" not in said
+    assert re.search(r"note: .* found (\d+) of \1 that it was trained on\. Predictions of these are in-sample", noted)
+
+
 def test_regression_is_scored_in_the_unit_of_the_label(data, no_experts, monkeypatch, capsys):
     for name in ("data.h5mu", "query.h5mu"):
         mdata = load(name)

@@ -190,7 +190,7 @@ def test_the_page_of_slots_agrees_with_keys_and_with_a_fit(repository, simulated
     gate_told = page.split("after `kd_gate` alone")[1].split("as above")[0]
     assert set(mdata.uns["omicsbal"]) == set(re.findall(r"`(\w+)`", gate_told))
 
-    query = simulated(n_obs=60, n_classes=3, modalities=["rna", "protein"], n_truth=100, random_state=0)
+    query = simulated(n_obs=60, n_classes=3, modalities=["rna", "protein"], n_truth=100, random_state=1)
     model_told = page.split("after `predict` on a query")[1].split("as above")[0]
     model = ob.tl.fit(mdata.copy(), label_key="cell_type", config=ob.FitConfig(max_epochs=1), n_folds=2, progress=False)
     ob.tl.predict(model, query)

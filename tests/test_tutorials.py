@@ -168,7 +168,7 @@ def check_own_strategy(notebook) -> None:
     (written,) = [cell.source for cell in notebook.cells if cell.source.startswith("class Brake")]
     assert len(written.splitlines()) < 40
     assert int(re.search(r"^(\d+) strategies$", text, re.MULTILINE).group(1)) > 30
-    for said in ("Switched off, the same training as joint", "Switched on, another one", "In the table", "The same predictions"):
+    for said in ("Switched off, the same training as joint", "Switched on, another one", "In the table", "The same embedding"):
         assert f"{said}: True" in text
     assert "Loaded: Brake {'strength': 2.0}" in text
     rows = re.findall(rf"^ *(?:joint|uniform) +{NUMBER} +{NUMBER} +{NUMBER}$", text, re.MULTILINE)

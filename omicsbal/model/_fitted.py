@@ -170,14 +170,14 @@ class FittedModel:
         self.predictor.strategy.to(data.y.device)
         return data, coverage
 
-    def trained_on(self, mdata: "MuData", *, min_coverage: float = 0.8) -> np.ndarray:
+    def trained_on(self, mdata: "MuData", *, modalities: list[str] | None = None, min_coverage: float = 0.8) -> np.ndarray:
         """Which rows the model was trained on: predictions of these are in-sample, whatever became of the results of the fit.
 
         Parameters
         ----------
         mdata
             Raw values as in the fit; left as it is.
-        min_coverage
+        modalities, min_coverage
             As in `arrays`.
 
         Returns
@@ -194,17 +194,16 @@ class FittedModel:
         --------
         >>> import omicsbal as ob
         >>> mdata = ob.datasets.simulate(n_obs=80, n_truth=200, random_state=0)
-        >>> fitted = mdata[:60].copy()
-        >>> model = ob.tl.fit(fitted, label_key="cell_type", config=ob.FitConfig(max_epochs=2), progress=False)
-        >>> new = mdata[~model.trained_on(mdata)].copy()
-        >>> new.n_obs
-        20
+        >>> train = mdata[:70].copy()
+        >>> model = ob.tl.fit(train, label_key="cell_type", n_folds=2, config=ob.FitConfig(max_epochs=2), progress=False)
+        >>> mdata[~model.trained_on(mdata)].n_obs
+        10
         """
         if not len(self.training_rows):
             do = "Fit it again to have it know them."
             raise ValueError(problem("model", expected="one that knows its training rows", found="an older one", do=do))
         mdata = check_mdata(mdata)
-        data, coverage = self.arrays(mdata, min_coverage=min_coverage, device="cpu")
+        data, coverage = self.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device="cpu")
         return self.training_rows.among(mdata.obs_names, data, coverage)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:

@@ -144,7 +144,7 @@ def test_no_prediction_over_the_results_of_a_fit(tri, quick, frozen):
         ):
             call(model, tri)
     assert frozen(tri) == before
-    with pytest.warns(ob.OmicsbalWarning, match="found 90 of 90 that it was trained on. Predictions of these are in-sample"):
+    with pytest.warns(UserWarning, match="found 90 of 90 that it was trained on. Predictions of these are in-sample"):
         ob.tl.predict(model, tri, key_added="query")
     assert {"omicsbal_cell_type", "query_cell_type"} <= set(tri.obs)
 
