@@ -53,12 +53,12 @@ class RnaRecipe(Recipe):
         X, n = sp.csr_matrix(X), X.shape[0]
         total = np.asarray(X.sum(0, dtype=np.float64)).ravel()
         self.share_ = total / max(total.sum(), 1.0)
-        L = self._log(X, _DEPTH)
+        L = self._log(X, self._factors(X, _DEPTH))
         mean, sd = moments(L)
         self.columns_ = most_variable(sd, varies(mean, sd), self.n_top)
         self.mean_ = (mean[self.columns_] / sd[self.columns_]).astype(np.float32)
         self.scale_ = sd[self.columns_].astype(np.float32)
-        Z = self._scale(L)
+        Z = self._scale(L[:, self.columns_])
         # Clipping moves the means a little; the axes are those of what is projected.
         self.components_ = principal_axes(Z, moments(Z)[0], self.width(n, len(self.columns_)))
 
@@ -80,18 +80,23 @@ class RnaRecipe(Recipe):
 
     def _scaled(self, X: Matrix, missing: np.ndarray) -> sp.csr_matrix:
         """Kept genes of any rows, not centred."""
-        return self._scale(self._log(sp.csr_matrix(X), _DEPTH * self.share_[~missing].sum() if missing.any() else _DEPTH))
+        X = sp.csr_matrix(X)
+        factors = self._factors(X, _DEPTH * self.share_[~missing].sum() if missing.any() else _DEPTH)
+        return self._scale(self._log(X[:, self.columns_], factors))  # of all genes only the kept ones need their logarithm
 
     @staticmethod
-    def _log(X: sp.csr_matrix, depth: float) -> sp.csr_matrix:
-        """log1p of counts per `depth`."""
+    def _factors(X: sp.csr_matrix, depth: float) -> np.ndarray:
+        """(n,) what brings each row to `depth` counts."""
         total = np.asarray(X.sum(1, dtype=np.float64)).ravel()
-        factor = (depth / np.maximum(total, 1)).astype(np.float32)
-        data = np.log1p(X.data * np.repeat(factor, np.diff(X.indptr)))
+        return (depth / np.maximum(total, 1)).astype(np.float32)
+
+    @staticmethod
+    def _log(X: sp.csr_matrix, factors: np.ndarray) -> sp.csr_matrix:
+        """log1p of scaled counts."""
+        data = np.log1p(X.data * np.repeat(factors, np.diff(X.indptr)))
         return sp.csr_matrix((data, X.indices, X.indptr), shape=X.shape)
 
-    def _scale(self, L: sp.csr_matrix) -> sp.csr_matrix:
-        """Kept genes over their standard deviation, capped at 10 of them above the mean."""
-        Z = L[:, self.columns_]
+    def _scale(self, Z: sp.csr_matrix) -> sp.csr_matrix:
+        """Kept genes over their standard deviation, capped at 10 of them above the mean; changes Z."""
         Z.data = np.minimum(Z.data / self.scale_[Z.indices], self.mean_[Z.indices] + np.float32(_CLIP))
         return Z
