@@ -1,22 +1,25 @@
 """What the default owes to each of its parts: one change at a time, paired on the same folds (../shared/measure).
 
     python benchmarks/levers.py run [--folds 2] [--part i n] [--only ...]
+    python benchmarks/levers.py simulated [--worlds ...] [--folds 2]      the same on simulated worlds; a fold is a seed
     python benchmarks/levers.py classes [--folds 5]      the default beside its linear experts alone, class by class
     python benchmarks/levers.py report
 
 All pieces of a fold share its recipes, folds, experts and seed; what is scored is the pool that a user gets. One JSON line per
-(task, fold, lever) in benchmarks/results/levers_run.jsonl, levers_classes.jsonl; lines that are there are kept.
+(task, fold, lever) in benchmarks/results/levers_run.jsonl, levers_simulated.jsonl, levers_classes.jsonl; lines that are there are kept.
 """
 
 import argparse
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 from accuracy import RESULTS, protocol
 from levers_variants import NETWORKS, RECIPES_TRIED, RIVALS, Lever, left_over, network, rival_raw, row_weights
+from levers_worlds import worlds_of
 from main_method import Case, Log, case_of, scores_of, tasks_of
 from sklearn.metrics import f1_score
 
@@ -49,7 +52,7 @@ def experts_of(case: Case) -> Said:
 
 def networks_of(case: Case, lever: Lever, told: tuple[np.ndarray, np.ndarray]) -> Said:
     """The heads of nets that are trained as the lever says."""
-    strategy, net, config = network(lever, told[0])
+    strategy, net, config = network(lever, told[0], len(case.data))
     y = case.data.y.numpy()
     data = replace(case.data, weight=torch.from_numpy(row_weights(y, len(case.outcome.names), lever.power)))
 
@@ -113,12 +116,16 @@ def rivals_of(case: Case, both: Said, make) -> Said:
     return both | {"rival": (held_out, rival_raw(make, x, y, q, c))}
 
 
-def run(args) -> None:
-    log = Log("run", "data", "fold", "lever", script="levers")
+def real(args) -> Iterator[tuple]:
+    """Folds of the tasks."""
     P, _ = protocol()
-    for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or P.NAMES, args.part):
-        if fold >= args.folds:
-            continue
+    return (piece for piece in tasks_of(P, args.tasks or P.NAMES, args.part) if piece[1] < args.folds)
+
+
+def run(args) -> None:
+    log = Log(args.action, "data", "fold", "lever", script="levers")
+    pieces = real(args) if args.action == "run" else worlds_of(args.worlds, args.folds)
+    for task, fold, mdata, label, train, test in pieces:
         piece = {"data": task, "fold": fold}
         left = [v for v in (*NETWORKS, *RECIPES_TRIED, *RIVALS, "networks alone") if not log.has(**piece, lever=v)]
         left = [v for v in left if v in (args.only or left)]
@@ -154,9 +161,8 @@ def run(args) -> None:
 def classes(args) -> None:
     """F1 and log-loss of each class, of the default and of the pool of its experts alone."""
     log, confidences = (Log(action, "data", "fold", script="levers") for action in ("classes", "confidence"))
-    P, _ = protocol()
-    for task, fold, mdata, label, train, test in tasks_of(P, args.tasks or P.NAMES, args.part):
-        if fold >= args.folds or log.has(data=task, fold=fold):
+    for task, fold, mdata, label, train, test in real(args):
+        if log.has(data=task, fold=fold):
             continue
         case = case_of(mdata, label, train, test)
         experts = experts_of(case)
@@ -179,8 +185,9 @@ def classes(args) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "classes", "report"])
+    parser.add_argument("action", choices=["run", "simulated", "classes", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
+    parser.add_argument("--worlds", nargs="*", default=[])
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--part", type=int, nargs=2, default=[0, 1], help="i n: every n-th fold from the i-th on")
@@ -192,7 +199,7 @@ def main() -> None:
 
         report(RESULTS)
         return
-    {"run": run, "classes": classes}[args.action](args)
+    (classes if args.action == "classes" else run)(args)
 
 
 if __name__ == "__main__":

@@ -133,26 +133,48 @@ def error_of(sure: np.ndarray, hit: np.ndarray, bins: int = 15) -> float:
     return float(sum(len(p) * abs(sure[p].mean() - hit[p].mean()) for p in parts) / len(sure))
 
 
+def lines_of(path: Path, *key: str) -> pd.DataFrame:
+    """The newest line of each piece; empty where there is no file."""
+    lines = pd.DataFrame(map(json.loads, path.read_text().splitlines())) if path.exists() else pd.DataFrame(columns=[*key])
+    return lines.drop_duplicates([*key], keep="last")
+
+
 def report(folder: Path) -> None:
     """Write levers.md and levers.png."""
-    frame = pd.DataFrame(map(json.loads, (folder / "levers_run.jsonl").read_text().splitlines()))
-    frame = frame.drop_duplicates(["data", "fold", "lever"], keep="last")
+    frame = lines_of(folder / "levers_run.jsonl", "data", "fold", "lever")
     found = differences(frame).sort_values("f1", ascending=False)
     draw(found, folder / "levers.png")
+    folds = frame[frame["lever"] == DEFAULT].groupby("data")["fold"].nunique()
     parts = [
         "# Levers of the default",
-        f"Made by `python benchmarks/levers.py run` and `report`: {frame['data'].nunique()} tasks of ../shared/measure, "
-        f"{frame['fold'].nunique()} fold(s) of each, one seed, one change at a time; the pool is scored. Gains are paired "
+        f"Made by `python benchmarks/levers.py run` and `report`: {len(folds)} tasks of ../shared/measure, {folds.min()} to "
+        f"{folds.max()} folds of each, one seed, one change at a time; the pool is scored. Gains are paired "
         "on the same folds and averaged over tasks, with the 95 % t interval over tasks; a positive gain in log-loss is a lower "
-        "loss. CPU time is that of the networks, relative to the default's.",
+        "loss. CPU time is that of the networks, relative to the default's. A lever that changes nothing on a task, such as a "
+        "number of rows a step that the default takes there anyway, counts there as a gain of 0 or was not run.",
         kept(found, 0.05),
         table(found),
         "![levers](levers.png)",
     ]
-    if (folder / "levers_classes.jsonl").exists():
-        lines = pd.DataFrame(map(json.loads, (folder / "levers_classes.jsonl").read_text().splitlines()))
-        parts.append(by_class(lines.drop_duplicates(["data", "fold", "class"], keep="last")))
-    if (folder / "levers_confidence.jsonl").exists():
-        lines = pd.DataFrame(map(json.loads, (folder / "levers_confidence.jsonl").read_text().splitlines()))
-        parts.append(calibration(lines.drop_duplicates(["data", "fold"], keep="last")))
+    worlds = lines_of(folder / "levers_simulated.jsonl", "data", "fold", "lever")
+    if len(worlds):
+        parts += simulated(worlds)
+    for name, key, part in (("classes", ("data", "fold", "class"), by_class), ("confidence", ("data", "fold"), calibration)):
+        lines = lines_of(folder / f"levers_{name}.jsonl", *key)
+        if len(lines):
+            parts.append(part(lines))
     (folder / "levers.md").write_text("\n\n".join(parts) + "\n")
+
+
+def simulated(frame: pd.DataFrame) -> list[str]:
+    """The same table over simulated worlds."""
+    found = differences(frame).sort_values("f1", ascending=False)
+    seeds = frame[frame["lever"] == DEFAULT].groupby("data")["fold"].nunique()
+    worlds = ", ".join(f"{world} ({n})" for world, n in seeds.items())
+    return [
+        "## On simulated worlds",
+        f"`python benchmarks/levers.py simulated`: worlds (seeds) {worlds}; benchmarks/levers_worlds.py says what they are. A world "
+        "counts as a task; 2/3 of the rows are trained on, the rest is scored.",
+        kept(found, 0.05),
+        table(found),
+    ]

@@ -73,6 +73,7 @@ class Lever:
     settings: dict = field(default_factory=dict)  # of the strategy
     net: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)
+    share: int = 0  # of the rows, 1 / share a step; 0: as the default
     power: float = 1.0  # classes are weighed by frequency to the minus this
     told: bool = False  # the strategy gets what the experts' pool says
     left_over: bool = False
@@ -83,6 +84,10 @@ NETWORKS = {
     "200 steps": Lever(config={"max_steps": 200}),
     "400 steps": Lever(config={"max_steps": 400}),
     "800 steps": Lever(config={"max_steps": 800}),
+    "64 rows a step": Lever(config={"batch_size": 64}),
+    "128 rows a step": Lever(config={"batch_size": 128}),
+    "a quarter of the rows a step": Lever(share=4),
+    "half of the rows a step": Lever(share=2),
     "last epoch, not the best": Lever(config={"evaluations": 1}),
     "2 all-row members": Lever(config={"n_members": 2}),
     "10 all-row members": Lever(config={"n_members": 10}),
@@ -143,8 +148,9 @@ def row_weights(y: np.ndarray, c: int, power: float) -> np.ndarray:
     return balance(y, c, power).astype(np.float32)
 
 
-def network(lever: Lever, told: np.ndarray) -> tuple[Strategy, ob.NetConfig, ob.FitConfig]:
-    """What a lever trains with."""
+def network(lever: Lever, told: np.ndarray, n: int) -> tuple[Strategy, ob.NetConfig, ob.FitConfig]:
+    """What a lever trains with on n rows."""
+    config = lever.config | ({"batch_size": min(max(n // lever.share, 32), 256)} if lever.share else {})
     settings = lever.settings | ({"told": told} if lever.told else {})
     strategy = (lever.strategy or Uniform)(**settings)
-    return strategy, ob.NetConfig(**lever.net), ob.FitConfig(**lever.config)
+    return strategy, ob.NetConfig(**lever.net), ob.FitConfig(**config)

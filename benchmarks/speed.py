@@ -5,7 +5,8 @@
 1. all members together against the same number of single fits one after the other (simulation, 600 cells);
 2. the default fit against lr:concat's features and tuning (../shared/measure) on 4,000 cells of cite_pbmc10k, one thread each;
 3. peak memory of that fit over that of loading the data;
-4. import of omicsbal, and of omicsbal.tl, over import of torch alone.
+4. import of omicsbal, and of omicsbal.tl, over import of torch alone;
+5. making the optimiser, over making torch's own, which imports torch's compiler once a process.
 """
 
 import os
@@ -102,18 +103,24 @@ def memory() -> tuple[float, float]:
     return peak(load), peak(load + "\nob.tl.fit(m, label_key='cell_type', progress=False)")
 
 
-def importing(module: str) -> float:
-    """CPU seconds of importing a module in a fresh interpreter, less those of the bare interpreter."""
+def fresh(code: str, after: str = "pass") -> float:
+    """CPU seconds of `code` in a fresh interpreter that has run `after`."""
 
-    def seconds(code: str) -> float:
-        code = f"{code}\nimport time; print(time.process_time())"
+    def seconds(lines: str) -> float:
+        lines += "\nimport time; print(time.process_time())"
         runs = [
-            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+            subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True).stdout
             for _ in range(REPEATS)
         ]
         return min(map(float, runs))
 
-    return seconds(f"import {module}") - seconds("pass")
+    return seconds(f"{after}\n{code}") - seconds(after)
+
+
+def optimisers() -> tuple[float, float]:
+    """CPU seconds of making ours and torch's, each the first of its process."""
+    after = "import torch, omicsbal.train.adamw\ngroups = [{'params': [torch.nn.Parameter(torch.ones(1))], 'weight_decay': 1.0}]"
+    return fresh("omicsbal.train.adamw.AdamW(groups, lr=0.1)", after), fresh("torch.optim.AdamW(groups, lr=0.1)", after)
 
 
 def main() -> None:
@@ -124,13 +131,15 @@ def main() -> None:
     together, apart, total = members()
     ours, linear = fit_against_linear()
     before, after = memory()
-    base, light, verbs = importing("torch"), importing("omicsbal"), importing("omicsbal.tl")
+    base, light, verbs = (fresh(f"import {module}") for module in ("torch", "omicsbal", "omicsbal.tl"))
+    ours_made, torch_made = optimisers()
     rows = [
         (f"{total} members in one pass, against as many single fits", "s", together, apart),
         ("default fit on 4,000 cells of cite_pbmc10k, against features and tuning of lr:concat", "s", ours, linear),
         ("peak memory of a fit on 5,000 cells, against that of loading data and libraries", "MiB", after, before),
         ("`import omicsbal`, against `import torch`", "s", light, base),
         ("`import omicsbal.tl`, against `import torch`", "s", verbs, base),
+        ("optimiser of the first fit in a process, against `torch.optim.AdamW`", "s", ours_made, torch_made),
     ]
     about = (
         f"Made by `python benchmarks/speed.py`: one run, one thread, least of {REPEATS} CPU times; "
