@@ -6,7 +6,8 @@
     python benchmarks/levers.py report
 
 All pieces of a fold share its recipes, folds, experts and seed; what is scored is the pool that a user gets. One JSON line per
-(task, fold, lever) in benchmarks/results/levers_run.jsonl, levers_simulated.jsonl, levers_classes.jsonl; lines that are there are kept.
+(task, fold, lever) in benchmarks/results/levers_run.jsonl, levers_simulated.jsonl, levers_classes.jsonl; lines that are there
+are kept.
 """
 
 import argparse

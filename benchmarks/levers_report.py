@@ -173,8 +173,8 @@ def simulated(frame: pd.DataFrame) -> list[str]:
     worlds = ", ".join(f"{world} ({n})" for world, n in seeds.items())
     return [
         "## On simulated worlds",
-        f"`python benchmarks/levers.py simulated`: worlds (seeds) {worlds}; benchmarks/levers_worlds.py says what they are. A world "
-        "counts as a task; 2/3 of the rows are trained on, the rest is scored.",
+        f"`python benchmarks/levers.py simulated`: worlds (seeds) {worlds}; benchmarks/levers_worlds.py says what they are. A "
+        "world counts as a task; 2/3 of the rows are trained on, the rest is scored.",
         kept(found, 0.05),
         table(found),
     ]
