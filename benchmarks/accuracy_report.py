@@ -10,6 +10,8 @@ import pandas as pd
 from accuracy_aims import aims, losses
 from accuracy_peers_report import section as peers
 from accuracy_peers_report import summary
+from accuracy_tasks import section as over_tasks
+from accuracy_tasks import sentence
 
 from omicsbal.train.intervals import corrected
 
@@ -18,6 +20,7 @@ TOTAL = "mean over tasks"
 RATIO = 0.25  # test rows over training rows, five folds: the correction of Nadeau & Bengio 2003
 FIXED = {"lr:concat", "lr:late", "lr:stack", "lr:pool", "rf:concat"}
 ORDER = ["omicsbal", "lr:pool", "lr:concat", "lr:best-uni", "lr:late", "lr:stack", "rf:concat"]
+SHOWN = ["lr:pool", "lr:concat", "lr:best-uni", "rf:concat"]  # in the figure
 HEADS = ["omicsbal:uniform", "omicsbal:joint", "omicsbal:late"]
 MARK = re.compile(r"(<!-- accuracy:start -->\n).*?(<!-- accuracy:end -->)", re.DOTALL)
 
@@ -75,30 +78,32 @@ def tally(pairs: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def figure(pairs: pd.DataFrame, path: Path) -> None:
-    """Forest of paired differences in macro-F1 against four rivals."""
+def figure(pairs: dict[str, pd.DataFrame], path: Path) -> None:
+    """Forests of paired differences: rivals in columns, macro-F1 above, log-loss below."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rivals = list(dict.fromkeys(pairs["rival"]))
-    fig, axes = plt.subplots(1, len(rivals), figsize=(3.1 * len(rivals), 4.2), sharey=True, layout="constrained")
-    for ax, rival in zip(axes, rivals, strict=True):
-        part = pairs[pairs["rival"] == rival].iloc[::-1]
-        sure = (part["p"] < 0.05).to_numpy()
-        ax.axvline(0, color="0.5", lw=1)
-        ax.errorbar(part["difference"], range(len(part)), xerr=part["half"], fmt="none", ecolor="0.6", lw=1.2)
-        ax.scatter(
-            part["difference"], range(len(part)), c=np.where(sure, "#0072B2", "white"), edgecolors="#0072B2", zorder=3, s=28
-        )
-        ax.set_yticks(range(len(part)), part["data"])
-        ax.set_title(f"against {rival}", fontsize=10)
-        ax.set_xlabel("difference in macro-F1")
-        ax.spines[["top", "right"]].set_visible(False)
-    folds = sorted(set(pairs["folds"]))
+    names = {"f1": "macro-F1", "nll": "log-loss, nats (positive: ours is lower)"}
+    fig, axes = plt.subplots(len(names), len(SHOWN), figsize=(3.1 * len(SHOWN), 7.4), sharey=True, layout="constrained")
+    for row, (metric, name) in zip(axes, names.items(), strict=True):
+        for ax, rival in zip(row, SHOWN, strict=True):
+            part = pairs[metric][pairs[metric]["rival"] == rival].iloc[::-1]
+            sure = (part["p"] < 0.05).to_numpy()
+            ax.axvline(0, color="0.5", lw=1)
+            ax.errorbar(part["difference"], range(len(part)), xerr=part["half"], fmt="none", ecolor="0.6", lw=1.2)
+            colours = np.where(sure, "#0072B2", "white")
+            ax.scatter(part["difference"], range(len(part)), c=colours, edgecolors="#0072B2", zorder=3, s=28)
+            ax.set_yticks(range(len(part)), part["data"])
+            ax.set_title(f"against {rival}", fontsize=10)
+            ax.set_xlabel(name, fontsize=9)
+            ax.spines[["top", "right"]].set_visible(False)
+    folds = sorted(set(pairs["f1"]["folds"]))
     fig.suptitle(
-        f"omicsbal minus rival, {folds[0]} to {folds[-1]} paired folds, corrected 95 % intervals; filled: p < 0.05", fontsize=10
+        f"omicsbal against its rivals, {folds[0]} to {folds[-1]} paired folds, corrected 95 % intervals: right of 0 is better; "
+        "filled: p < 0.05",
+        fontsize=10,
     )
     fig.savefig(path, dpi=150)
     plt.close(fig)
@@ -131,6 +136,7 @@ def report(path: Path) -> None:
         "## Mean ranks",
         "Macro-F1: " + ", ".join(f"{s} {r:.2f}" for s, r in ranks.items()) + ".",
         "Log-loss: " + ", ".join(f"{s} {r:.2f}" for s, r in loss_ranks.items()) + ".",
+        *over_tasks(pairs),
         "## Paired differences, macro-F1 (corrected resampled t-test, p < 0.05)",
         tally(pairs["f1"]),
         "## Paired differences, log-loss (positive: omicsbal is lower)",
@@ -144,8 +150,7 @@ def report(path: Path) -> None:
         *peers(path.with_name("peers.jsonl"), frame["data"].nunique()),
     ]
     (out / "accuracy.md").write_text("\n\n".join(parts) + "\n")
-    shown = pairs["f1"][pairs["f1"]["rival"].isin(["lr:pool", "lr:concat", "lr:best-uni", "rf:concat"])]
-    figure(shown, out / "accuracy.png")
+    figure(pairs, out / "accuracy.png")
     _readme(f1, nll, folds, pairs)
     print("\n\n".join(parts))
 
@@ -167,7 +172,9 @@ def _readme(f1: pd.DataFrame, nll: pd.DataFrame, folds: pd.Series, pairs: dict[s
         "",
         f"Against `lr:pool`, the strongest of them, macro-F1 is significantly better on {higher['f1']} tasks and worse on "
         f"{lower['f1']}, log-loss better on {higher['nll']} and worse on {lower['nll']}: what the networks add there is mostly "
-        "better probabilities.",
+        f"better probabilities. {sentence(pairs, ('lr:pool', 'lr:concat'))}",
+        "",
+        "![omicsbal against its rivals, task by task](benchmarks/results/accuracy.png)",
         *summary(ROOT / "benchmarks" / "results" / "peers.jsonl"),
     ]
     readme = ROOT / "README.md"
