@@ -58,7 +58,9 @@ def networks_of(case: Case, lever: Lever, told: tuple[np.ndarray, np.ndarray]) -
     data = replace(case.data, weight=torch.from_numpy(row_weights(y, len(case.outcome.names), lever.power)))
 
     def fitted() -> Said:
-        fit = fit_predictor(data, case.folds, case.outcome, strategy, net=net, config=config, random_state=0, experts=False)
+        fit = fit_predictor(
+            data, case.folds, case.outcome, strategy, net=net, config=config, random_state=lever.seed, experts=False
+        )
         p = fit.predictor
         raw = head_arrays(out_of_fold(p.net, p.strategy, data, p.members), list(p.trained))
         query = p.raw_heads(case.query, frozenset(case.query.x))
@@ -82,6 +84,12 @@ def pooled(case: Case, said: Said, outcome: Outcome | None = None) -> tuple[np.n
     return mixed(0), mixed(1)
 
 
+def cold(case: Case, said: Said) -> np.ndarray:
+    """The query by a pool of heads that are not calibrated first."""
+    weights = case.outcome.pool_weights(case.data.y.numpy(), np.stack([v[0] for v in said.values()]))
+    return case.outcome.pool(np.stack([v[1] for v in said.values()]), weights)
+
+
 def equal(case: Case, said: Said) -> np.ndarray:
     """The query by the mean log-probability of the calibrated heads."""
     y = case.data.y.numpy()
@@ -89,11 +97,25 @@ def equal(case: Case, said: Said) -> np.ndarray:
     return case.outcome.link(np.mean([case.outcome.soften(v[1], warm[h]) for h, v in said.items()], 0))
 
 
+POOLS = [
+    "networks alone",
+    "experts alone",
+    "fused head and experts",
+    "unimodal heads and experts",
+    "no expert on all",
+    "equal weights",
+    "no temperatures",
+    "pool for log-loss alone",
+    "pool for balanced classes",
+]
+
+
 def pools_of(case: Case, nets: Said, experts: Said) -> dict[str, np.ndarray]:
-    """Ways to combine the heads of the default."""
+    """Ways to combine the heads of the default, by the names of `POOLS`."""
     both = nets | experts
     single = {h: v for h, v in experts.items() if not h.endswith(":concat")}
     return {
+        "no temperatures": cold(case, both),
         "networks alone": pooled(case, nets)[1],
         "experts alone": pooled(case, experts)[1],
         "fused head and experts": pooled(case, {FUSED: nets[FUSED]} | experts)[1],
@@ -128,7 +150,7 @@ def run(args) -> None:
     pieces = real(args) if args.action == "run" else worlds_of(args.worlds, args.folds)
     for task, fold, mdata, label, train, test in pieces:
         piece = {"data": task, "fold": fold}
-        left = [v for v in (*NETWORKS, *RECIPES_TRIED, *RIVALS, "networks alone") if not log.has(**piece, lever=v)]
+        left = [v for v in (*NETWORKS, *RECIPES_TRIED, *RIVALS, *POOLS) if not log.has(**piece, lever=v)]
         left = [v for v in left if v in (args.only or left)]
         if not left and log.has(**piece, lever=DEFAULT):
             continue
@@ -154,8 +176,7 @@ def run(args) -> None:
                     said = networks_of(other, Lever(), told) | experts_of(other)
                     add(name, pooled(other, said)[1], start)
             else:
-                for pool, values in pools_of(case, nets, experts).items():
-                    add(pool, values, start)
+                add(name, pools_of(case, nets, experts)[name], start)
         print(task, fold, flush=True)
 
 

@@ -31,6 +31,25 @@ class Smoothed(Uniform):
         return {f"smooth:{h}": 0.1 / 0.9 for h in ("fused", *state.data.x)}
 
 
+class LogitAdjusted(Uniform):
+    """Logit-adjusted loss (Menon et al. 2021, arXiv:2007.07314): the log-prior is added in training and left out at prediction.
+
+    To be used on rows that all weigh the same.
+    """
+
+    def terms(self, state, outputs, batch):
+        share = torch.bincount(state.data.y, minlength=outputs.fused.shape[-1]) / len(state.data.y)
+
+        def loss(head: str) -> torch.Tensor:
+            logs = (outputs.head(head) + share.log()).log_softmax(-1)
+            return -logs.gather(-1, batch.y.expand(logs.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+        return {f"adjusted:{h}": masked_mean(loss(h), batch.scored, batch.weight) for h in ("fused", *state.data.x)}
+
+    def weights(self, state, losses, outputs, batch):
+        return dict.fromkeys(("fused", *state.data.x), 0.0)
+
+
 class TaughtByExperts(Uniform):
     """Every head also learns from the pool of the linear experts, out-of-fold (weight 1, temperature 1)."""
 
@@ -73,6 +92,7 @@ class Lever:
     settings: dict = field(default_factory=dict)  # of the strategy
     net: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)
+    seed: int = 0  # of the networks
     share: int = 0  # of the rows, 1 / share a step; 0: as the default
     power: float = 1.0  # classes are weighed by frequency to the minus this
     told: bool = False  # the strategy gets what the experts' pool says
@@ -80,6 +100,7 @@ class Lever:
 
 
 NETWORKS = {
+    "another seed": Lever(seed=1),  # what chance alone does
     "100 steps": Lever(config={"max_steps": 100}),
     "200 steps": Lever(config={"max_steps": 200}),
     "400 steps": Lever(config={"max_steps": 400}),
@@ -107,6 +128,7 @@ NETWORKS = {
     "label smoothing": Lever(Smoothed),
     "classes as frequent": Lever(power=0.0),
     "classes half balanced": Lever(power=0.5),
+    "logit-adjusted loss": Lever(LogitAdjusted, power=0.0),
     "modality dropout": Lever(STRATEGIES["modality_dropout"]),
     "joint": Lever(STRATEGIES["joint"]),
     "ume": Lever(STRATEGIES["ume"]),
