@@ -2,12 +2,14 @@
 
     python benchmarks/accuracy.py run [--tasks ...] [--systems ...] [--out FILE] [--threads 1]
     python benchmarks/accuracy.py peers [--tasks ...] [--systems ...] [--folds 0 1 ...]
+    python benchmarks/accuracy.py losses [--tasks ...]
     python benchmarks/accuracy.py report
 
 `run` appends one JSON line per (task, fold, system) and skips those that are there, so it may be killed and started again.
 `peers` does the same for matilda-sc and scvi-tools, and for omicsbal beside them, each in its own process and environment, with
-time and memory (accuracy_peers.py). `report` writes the tables and the figure in benchmarks/results/ and the marked part of
-README.md. The protocol is read from $OMICSBAL_MEASURE, else from ../shared/measure beside the checkout.
+time and memory (accuracy_peers.py). `losses` looks into the tasks where a rival is ahead (accuracy_losses.py). `report` writes
+the tables and the figure in benchmarks/results/ and the marked part of README.md. The protocol is read from $OMICSBAL_MEASURE, else
+from ../shared/measure beside the checkout.
 """
 
 import argparse
@@ -102,7 +104,7 @@ def run(tasks: list[str], systems: list[str], out: Path, threads: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "peers", "report"])
+    parser.add_argument("action", choices=["run", "peers", "losses", "report"])
     parser.add_argument("--tasks", nargs="*", default=[])
     parser.add_argument("--systems", nargs="*", default=[], help=f"of run: {' '.join(SYSTEMS)}; of peers: {' '.join(RUNNERS)}")
     parser.add_argument("--folds", nargs="*", type=int, default=list(range(10)), help="of peers alone")
@@ -113,6 +115,12 @@ def main() -> None:
     actions["peers"] = lambda: run_peers(
         protocol()[0], args.tasks, args.systems or list(RUNNERS), args.out.with_name("peers.jsonl"), args.folds
     )
+    if args.action == "losses":
+        from accuracy_losses import run as run_losses
+        from accuracy_report import behind
+
+        warnings.filterwarnings("ignore")
+        actions["losses"] = lambda: run_losses(*protocol(), args.tasks or behind(args.out), args.out.with_name("losses.jsonl"))
     if args.action == "report":
         from accuracy_report import report
 

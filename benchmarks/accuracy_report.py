@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from accuracy_aims import aims, losses
+from accuracy_losses import section as why
 from accuracy_peers_report import section as peers
 from accuracy_peers_report import summary
 from accuracy_tasks import section as over_tasks
@@ -49,6 +50,12 @@ def paired(frame: pd.DataFrame, metric: str, rivals: Iterable[str], ours: str = 
             mean, half, p = corrected(sign * (both[ours] - both[rival]).to_numpy(), RATIO)
             rows.append({"data": task, "rival": rival, "folds": len(both), "difference": mean, "half": half, "p": p})
     return pd.DataFrame(rows)
+
+
+def behind(path: Path) -> list[str]:
+    """Tasks on which some rival's mean macro-F1 is higher."""
+    pairs = paired(read(path), "f1", ORDER[1:])
+    return pairs[pairs["difference"] < 0]["data"].unique().tolist()
 
 
 def means(frame: pd.DataFrame, metric: str, systems: list[str]) -> pd.DataFrame:
@@ -143,6 +150,7 @@ def report(path: Path) -> None:
         tally(pairs["nll"]),
         "## Where a rival's macro-F1 is higher",
         losses(pairs["f1"]),
+        *why(path.with_name("losses.jsonl"), pairs["f1"]),
         "## The fused head alone: uniform against the others, macro-F1",
         tally(paired(frame, "f1", networks[1:], networks[0])),
         "## The fused head alone: uniform against the others, log-loss (positive: uniform is lower)",
