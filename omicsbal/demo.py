@@ -191,7 +191,7 @@ def scored(model: "FittedModel", mdata: "MuData", key_added: str) -> str:
         labels = pd.to_numeric(labels, errors="coerce")
         guess = outcome.encode(mdata.obs[keys.prediction])[:, None].astype(float)
     used = list(mdata.uns[key_added][_keys.MODALITIES])
-    seen = model.trained_on(mdata, modalities=used, min_coverage=0) if len(model.training_rows) else np.zeros(len(guess), bool)
+    seen = model.trained_on(mdata, modalities=used) if len(model.training_rows) else np.zeros(len(guess), bool)
     known = labels.notna().to_numpy() & ~np.isnan(guess[:, 0]) & ~seen
     scores = outcome.scores(outcome.encode(labels[known]), guess[known]) if known.any() else {}
     told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())

@@ -9,7 +9,7 @@ import torch
 
 from omicsbal.loader import to_arrays
 from omicsbal.model import TrainingRows
-from omicsbal.model._training_rows import CLOSE
+from omicsbal.model._training_rows import NEAR, PROJECTIONS
 from omicsbal.pp import RECIPES
 
 
@@ -23,7 +23,7 @@ def names(n):
     return [f"cell_{i}" for i in range(n)]
 
 
-def block(n=60, d=5, seed=0):
+def block(n=60, d=20, seed=0):
     return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
 
 
@@ -43,7 +43,7 @@ def test_blocks_of_some_rows_differ_by_rounding_alone(name, n):
         assert rows.among(known, again, {"m": 1.0}).all()
         moved = np.abs(TrainingRows.of(known, again).sketches["m"] - rows.sketches["m"][some])
         worst = max(worst, float((moved / rows.sketches["m"].std(axis=0)).max()))
-    assert worst < CLOSE / 30
+    assert worst < NEAR / 1000
     other = recipe.transform(X[rng.permutation(n)])
     assert rows.among(names(n), arrays({"m": other}), {"m": 1.0}).mean() < 0.05, "the same names, the values of others"
 
@@ -76,16 +76,13 @@ def test_one_value_for_all_is_no_trouble():
     assert not rows.among(names(60), arrays({"m": x + 1}), {"m": 1.0}).any()
 
 
-def test_more_than_half_of_what_can_be_compared():
+def test_at_least_half_of_what_can_be_compared():
     x = {m: block(seed=i) for i, m in enumerate("abc")}
     rows = TrainingRows.of(names(60), arrays(x))
     whole = dict.fromkeys("abc", 1.0)
     for changed, expected in (("", True), ("a", True), ("ab", False), ("abc", False)):
         now = {m: -v if m in changed else v for m, v in x.items()}
         assert (rows.among(names(60), arrays(now), whole) == expected).all(), changed
-    now = {m: -v if m in "ab" else v for m, v in x.items()}
-    assert rows.among(names(60), arrays(now), whole | {"a": 0.9, "b": 0.9}).all(), "what lacks features is not compared"
-    assert not rows.among(names(60), arrays(now), dict.fromkeys("abc", 0.9)).any(), "unless everything does"
     absent = {"a": np.zeros(60, bool), "b": np.zeros(60, bool), "c": np.ones(60, bool)}
     assert rows.among(names(60), arrays(x, absent), whole).all()
     none = {m: np.zeros(60, bool) for m in x}
@@ -100,14 +97,70 @@ def test_none_kept_none_known():
     assert len(TrainingRows.from_state({})) == 0
 
 
-def test_fifty_thousand_rows_take_three_megabytes_and_a_second():
+def test_fifty_thousand_rows_take_four_megabytes_and_a_moment():
     n = 50_000
     data = arrays({m: np.ones((n, 50), np.float32) * np.arange(n, dtype=np.float32)[:, None] for m in ("rna", "atac", "protein")})
     start = time.process_time()
     rows = TrainingRows.of(names(n), data)
-    assert time.process_time() - start < 1
-    assert sum(v.nbytes for v in rows.state().values()) <= 3e6
+    assert time.process_time() - start < 4  # .3 on an idle machine
+    assert sum(v.nbytes for v in rows.state().values()) <= 4.1e6
     assert rows.names.dtype == np.uint64 and len(np.unique(rows.names)) == n
     start = time.process_time()
     assert rows.among(names(n), data, {}).all()
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 4  # .3 on an idle machine
+
+
+def test_two_of_two_modalities_need_not_agree():
+    x = {"a": block(), "b": block(seed=1)}
+    rows = TrainingRows.of(names(60), arrays(x))
+    assert rows.among(names(60), arrays(x | {"b": -x["b"]}), {}).all()
+
+
+def test_rows_that_moved_a_little_are_known_and_strangers_are_not():
+    x = block(400)
+    rows = TrainingRows.of(names(400), arrays({"m": x}))
+    moved = lambda by: arrays({"m": x + by * block(400, seed=1)})  # noqa: E731
+    assert rows.among(names(400), moved(0.02), {"m": 1.0}).all()
+    assert not rows.among(names(400), moved(0.3), {"m": 1.0}).any()
+    assert rows.among(names(400), moved(0.1), {"m": 0.9}).all(), "a tenth of the features is missing"
+    assert rows.among(names(400), arrays({"m": block(400, seed=2)}), {"m": 0.9}).mean() < 0.01
+    classes = 10 * block(4, seed=3)[np.arange(400) % 4]  # nearly all of the variance is between classes
+    rows = TrainingRows.of(names(400), arrays({"m": x + classes}))
+    assert rows.among(names(400), arrays({"m": block(400, seed=4) + classes}), {"m": 1.0}).mean() < 0.02
+
+
+def test_values_that_many_share_decide_nothing():
+    """A dozen patterns for sixty rows: strangers have the pattern of their name by chance."""
+    patterns, rng = block(12), np.random.default_rng(0)
+    x = {"a": patterns[rng.integers(12, size=60)], "b": block(seed=5)}
+    rows = TrainingRows.of(names(60), arrays(x))
+    strangers = {"a": patterns[rng.integers(12, size=60)], "b": block(seed=6)}
+    assert not rows.among(names(60), arrays(strangers), {}).any()
+    assert rows.among(names(60), arrays(x), {}).all()
+    alone = TrainingRows.of(names(60), arrays({"a": x["a"]}))
+    assert alone.among(names(60), arrays({"a": x["a"]}), {}).all()
+
+
+def test_one_row_that_sticks_out_hides_no_other():
+    x = block(120)
+    x[0] *= 1e5
+    rows = TrainingRows.of(names(120), arrays({"m": x}))
+    assert not rows.among(names(120), arrays({"m": block(120, seed=1)}), {"m": 1.0}).any()
+    other = x.copy()
+    other[5] = -x[5]
+    np.testing.assert_array_equal(np.flatnonzero(rows.changed(names(120), arrays({"m": other}))), [5])
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_narrow_blocks_are_compared_strictly(d):
+    x = block(200, d)
+    rows = TrainingRows.of(names(200), arrays({"m": x}))
+    assert rows.sketches["m"].shape == (200, min(d, PROJECTIONS))
+    assert rows.among(names(200), arrays({"m": x}), {"m": 1.0}).all()
+    assert rows.among(names(200), arrays({"m": block(200, d, seed=1)}), {"m": 1.0}).mean() < 0.02
+
+
+def test_new_names_may_be_old_names_of_others():
+    x = block()
+    rows = TrainingRows.of([str(i) for i in range(20, 80)], arrays({"m": x}))
+    assert not rows.changed([str(i) for i in range(60)], arrays({"m": x})).any()

@@ -11,7 +11,7 @@ import torch
 
 import omicsbal
 from omicsbal._types import Arrays
-from omicsbal._validate import check_choice, nearest, problem
+from omicsbal._validate import check_choice, check_number, nearest, problem
 from omicsbal.loader import to_arrays
 from omicsbal.model._archive import read, write
 from omicsbal.model._training_rows import TrainingRows
@@ -170,7 +170,7 @@ class FittedModel:
         self.predictor.strategy.to(data.y.device)
         return data, coverage
 
-    def trained_on(self, mdata: "MuData", *, modalities: list[str] | None = None, min_coverage: float = 0.8) -> np.ndarray:
+    def trained_on(self, mdata: "MuData", *, modalities: list[str] | None = None, min_coverage: float = 0.0) -> np.ndarray:
         """Which rows the model was trained on: predictions of these are in-sample, whatever became of the results of the fit.
 
         Parameters
@@ -178,17 +178,19 @@ class FittedModel:
         mdata
             Raw values as in the fit; left as it is.
         modalities, min_coverage
-            As in `arrays`.
+            As in `arrays`; nothing is predicted, so any features will do.
 
         Returns
         -------
-        (n_obs,) bool. A row counts if it bears the name of a training row and has its values, to rounding, in more than half of
-        the modalities that both have; one that was renamed, or changed further than that, is taken for a new one.
+        (n_obs,) bool. A row counts if it bears the name of a training row and has about its values in at least half of the
+        modalities that both have; one that was renamed, or changed further than that, is taken for a new one.
 
         Raises
         ------
         ValueError
-            The model was saved by a version of omicsbal that kept nothing of its training rows; or as `arrays`.
+            The model was saved by a version of omicsbal that kept nothing of its training rows; `min_coverage` outside [0, 1].
+        TypeError, KeyError, ValueError
+            As `arrays`, and for what is no MuData.
 
         Examples
         --------
@@ -203,14 +205,16 @@ class FittedModel:
             do = "Fit it again to have it know them."
             raise ValueError(problem("model", expected="one that knows its training rows", found="an older one", do=do))
         mdata = check_mdata(mdata)
-        data, coverage = self.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device="cpu")
+        check_number("min_coverage", min_coverage, low=0, high=1)
+        where = str(next(self.predictor.net.parameters()).device)  # leave the net where it is
+        data, coverage = self.arrays(mdata, modalities=modalities, min_coverage=min_coverage, device=where)
         return self.training_rows.among(mdata.obs_names, data, coverage)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the model as a folder: weights and recipes as safetensors, the rest as JSON; no pickle.
 
-        Of the training rows it holds the folds, a hash of each name and three random projections of each block (`trained_on`);
-        with a graph encoder also their features.
+        Of the training rows it holds the folds, a hash of each name and six random projections of each block, which is all
+        there is of a block of six columns or fewer (`trained_on`); with a graph encoder also their features.
 
         Parameters
         ----------

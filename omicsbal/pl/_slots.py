@@ -89,7 +89,8 @@ def read_table(
 ) -> pd.DataFrame:
     """The table `name` of ``uns[key_added]``, columns `words` as str and `numbers` as float; `run` is the call that writes it."""
     check_mudata(mdata)
-    where, held = f"mdata.uns[{key_added!r}][{name!r}]", {k: v for k, v in mdata.uns.items() if hasattr(v, "keys")}
+    where = f"mdata.uns[{key_added!r}][{name!r}]"
+    held = {k: v for k, v in mdata.uns.items() if hasattr(v, "keys") and not hasattr(v, "columns")}  # tables are no entries
     entries = held.get(key_added, {})
     if name not in entries:
         others = [key for key, entry in held.items() if name in entry]

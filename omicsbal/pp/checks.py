@@ -61,7 +61,7 @@ def census(X: Any) -> Census:
         lowest = min(lowest, float(piece.min())) if len(piece) else lowest
         some = int(np.count_nonzero(piece))
         nonzero += some
-        fits = np.abs(piece - np.rint(piece)) < _NEARLY if piece.dtype.kind == "f" else np.ones(len(piece), dtype=bool)
+        fits = np.abs(piece - np.rint(piece)) < _NEARLY if piece.dtype.kind not in "iub" else np.ones(len(piece), dtype=bool)
         # zeros are whole, and leave; below 0 nothing is a count
         whole += int(np.count_nonzero(fits & (piece >= 0))) - (len(piece) - some)
     return Census(infinite, unknown, nonzero, whole, lowest)
@@ -140,10 +140,12 @@ def check_matrix(name: str, X: Any, recipe: str) -> None:
 
 def _has_variance(X: Any) -> bool:
     """Whether any column takes two values, NaN aside."""
+    if sp.issparse(X):
+        X = X.tocsr()
     if X.shape[0] > _HEAD and _has_variance(X[:_HEAD]):
         return True
     if sp.issparse(X):
-        X = sp.csc_matrix(X)
+        X = X.tocsc()
         low, high = X.min(0), X.max(0)
         return bool(np.any(low.toarray() != high.toarray()))
     X = np.asarray(X)

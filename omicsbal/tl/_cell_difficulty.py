@@ -104,9 +104,9 @@ def cell_difficulty(
     keys, donors = Keys(key_added, model.label_key), group_key or str(model.params.get("group_key", ""))
     blocks = make_blocks(len(rows), groups=_donors(mdata, donors, rows), strata=y, random_state=random_state)
     proba = _out_of_fold(mdata, Keys(key, model.label_key), model)[rows]
-    everything, _ = model.arrays(mdata, min_coverage=1.0, device=device)
+    everything, coverage = model.arrays(mdata, min_coverage=1.0, device=device)
     data = subset(everything, rows)
-    check_as_fitted(model, mdata.obs_names[rows], data)
+    check_as_fitted(model, mdata.obs_names[rows], data, coverage)
     predictor = model.predictor
     embedded = held_out_embeddings(predictor, data)
     check_same_fit(mdata, Keys(key, model.label_key), rows, embedded[FUSED])

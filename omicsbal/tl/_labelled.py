@@ -69,6 +69,9 @@ def labelled_rows(
         found, do = f"results for {held.get(_keys.LABEL_KEY)!r} in uns[{key_added!r}]", "Pass another key_added."
         raise ValueError(problem("key_added", expected=f"a free slot or one for {model.label_key!r}", found=found, do=do))
     known = training_folds(mdata, model, key_added)
+    everything, coverage = model.arrays(mdata, min_coverage=min_coverage, device=device)
+    if known is not None and known[1] != key_added and _strangers(model, mdata, everything, known[0]):
+        known = None  # folds of another fit, to other rows, that happen to be the same
     donors = group_key or str(model.params.get("group_key", ""))
     groups = find_groups(mdata, donors) if donors else None
     folds = None if known is None else known[0]
@@ -76,13 +79,12 @@ def labelled_rows(
     codes = _codes(model, labels, folds) if model.task == "classification" else _values(model, labels)
     known_label = codes >= 0 if model.task == "classification" else np.isfinite(codes)
     used = _used_rows(known_label, folds, groups)
-    everything, coverage = model.arrays(mdata, min_coverage=min_coverage, device=device)
     data = subset(everything, used)
     if known is None:
         check_never_seen(model, mdata.obs_names[used], data, coverage)
         embeddings = model.predictor.embed(data)
     else:
-        check_as_fitted(model, mdata.obs_names[used], data)
+        check_as_fitted(model, mdata.obs_names[used], data, coverage)
         embeddings = held_out_embeddings(model.predictor, data)
         check_same_fit(mdata, Keys(known[1], model.label_key), used, embeddings[FUSED])
     group_codes = None if groups is None else pd.factorize(groups.iloc[used])[0]
@@ -115,6 +117,13 @@ def log_posteriors(
         raw = new_rows_raw(predictor, found.data, patterns)
     for pattern, heads in raw.items():
         yield pattern, calibrated(heads, found.y, having(found.data, pattern), folds, predictor.outcome)
+
+
+def _strangers(model: FittedModel, mdata: "MuData", everything: Arrays, folds: np.ndarray) -> bool:
+    """Whether most of the rows that have a fold are plainly not those that the model was trained on."""
+    rows = np.flatnonzero(folds >= 0)
+    marks = model.training_rows
+    return len(marks) > 0 and float(marks.changed(mdata.obs_names[rows], subset(everything, rows)).mean()) > 0.5
 
 
 def _codes(model: FittedModel, labels: pd.Series, folds: np.ndarray | None) -> np.ndarray:

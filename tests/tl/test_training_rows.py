@@ -133,7 +133,7 @@ def test_the_same_names_with_other_values_are_new(model, fitted):
     assert kind_of_rows(model, other) == "held-out"
 
 
-def test_most_modalities_decide(model, bare):
+def test_half_of_the_modalities_decide(model, bare):
     def reversed_in(*changed):
         mods = {m: a.copy() for m, a in bare.mod.items()}
         for m in changed:
@@ -143,7 +143,7 @@ def test_most_modalities_decide(model, bare):
     three = bare.obs_names.isin(bare["protein"].obs_names) & (np.arange(100) < 80)
     assert three.any() and three.sum() < 80
     np.testing.assert_array_equal(reversed_in(), np.arange(100) < 80)
-    np.testing.assert_array_equal(reversed_in("rna"), three)  # two of three agree; of the other rows one of two
+    np.testing.assert_array_equal(reversed_in("rna"), np.arange(100) < 80)  # two of three agree, or one of two
     assert not reversed_in("rna", "atac")[three].any()
 
 
@@ -154,9 +154,58 @@ def test_modalities_and_features_that_are_not_there(model, bare):
     alone = mudata.MuData({"protein": bare["protein"]})
     np.testing.assert_array_equal(model.trained_on(alone), alone.obs_names.isin(bare.obs_names[:80]))
     few = mudata.MuData({"rna": bare["rna"][:, 6:].copy(), "atac": bare["atac"].copy()})
-    np.testing.assert_array_equal(model.trained_on(few), expected)  # RNA cannot be compared, ATAC can
+    np.testing.assert_array_equal(model.trained_on(few), expected)
     with pytest.raises(ValueError, match="at least 80% of the model's 60 features"):
-        model.trained_on(mudata.MuData({"rna": bare["rna"][:, 30:].copy()}))
+        model.trained_on(mudata.MuData({"rna": bare["rna"][:, 30:].copy()}), min_coverage=0.8)
+    with pytest.raises(ValueError, match="`min_coverage`"):
+        model.trained_on(bare, min_coverage=5)
+
+
+def test_features_that_were_dropped_make_no_row_new(model, bare):
+    """Every modality lacks some: the values are no longer those of the fit."""
+    less = mudata.MuData({m: a[:, 2:].copy() for m, a in bare.mod.items()})
+    less.obs["part"] = bare.obs["part"]
+    assert model.trained_on(less)[:80].mean() > 0.9 and not model.trained_on(less)[80:].any()
+    refused(lambda: ob.tl.information(model, less, device="cpu"), "of 100 that it was trained on")
+
+
+def test_where_all_rows_were_trained_on_there_is_nothing_to_leave_out(model, fitted):
+    all_known = stripped(fitted, range(80))
+    with pytest.raises(ValueError, match="found 80 of 80 that it was trained on") as told:
+        ob.tl.information(model, all_known, device="cpu")
+    assert "leave these rows out" not in str(told.value)
+
+
+def test_features_that_are_gone_are_named(model, fitted):
+    less = mudata.MuData({"rna": fitted["rna"][:, 12:].copy(), "atac": fitted["atac"], "protein": fitted["protein"]})
+    less.obs["part"], less.uns["omicsbal"] = fitted.obs["part"], fitted.uns["omicsbal"]
+    refused(lambda: ob.tl.information(model, less, device="cpu"), r"\(rna has 80\.0% of its features\)")
+
+
+def test_folds_of_strangers_under_another_key_mean_nothing(model, fitted, quick):
+    """A paired design: other cells, fitted by themselves on the same labels, and so on the same folds."""
+    other = ob.datasets.simulate(n_obs=100, n_truth=200, preset="redundant", n_classes=3, n_features=SIZES, random_state=7)
+    other.obs["part"] = fitted.obs["part"].to_numpy()
+    quick(other, label_key="part", n_folds=2)
+    np.testing.assert_array_equal(other.uns["omicsbal"]["folds"], fitted.uns["omicsbal"]["folds"])
+    table = ob.tl.robustness(model, other, kinds="removed", device="cpu", key_added="first", progress=False)
+    assert set(table["rows"]) == {"held-out"}
+
+
+def test_folds_of_somebody_else_are_no_folds_of_a_fit(model, fitted):
+    new = stripped(fitted, rename=lambda name: f"new_{name}")
+    new.uns["cv"] = {"folds": np.array(["a", "b"] * 50)}
+    new.uns["omicsbal_like"] = {"folds": np.zeros(100)}
+    assert kind_of_rows(model, new) == "held-out"
+
+
+@pytest.mark.parametrize("n_folds", [2, 3])  # the same folds, and others
+def test_the_key_of_the_models_own_fit_is_named(fitted, model, quick, n_folds):
+    mine = quick(fitted, label_key="part", n_folds=n_folds, key_added="mine")
+    words = "This model's fit stands under 'mine': pass key_added='mine'"
+    refused(lambda: ob.tl.information(mine, fitted, device="cpu"), words)
+    refused(lambda: ob.report(mine, fitted, "page.html", compute=False), words)
+    ob.tl.information(mine, fitted, key_added="mine", device="cpu")
 
 
 def with_folds(mdata, fitted):
