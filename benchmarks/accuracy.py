@@ -8,8 +8,8 @@
 `run` appends one JSON line per (task, fold, system) and skips those that are there, so it may be killed and started again.
 `peers` does the same for matilda-sc and scvi-tools, and for omicsbal beside them, each in its own process and environment, with
 time and memory (accuracy_peers.py). `losses` looks into the tasks where a rival is ahead (accuracy_losses.py). `report` writes
-the tables and the figure in benchmarks/results/ and the marked part of README.md. The protocol is read from $OMICSBAL_MEASURE, else
-from ../shared/measure beside the checkout.
+the tables and the figure in benchmarks/results/ and the marked part of README.md. The protocol is read from $OMICSBAL_MEASURE,
+else from ../shared/measure beside the checkout.
 """
 
 import argparse

@@ -147,8 +147,8 @@ def report(folder: Path) -> None:
     folds = frame[frame["lever"] == DEFAULT].groupby("data")["fold"].nunique()
     parts = [
         "# Levers of the default",
-        f"Made by `python benchmarks/levers.py run` and `report`: {len(folds)} tasks of ../shared/measure, {folds.sum()} folds in "
-        "all, one seed, one change at a time; the pool is scored. Gains are paired "
+        f"Made by `python benchmarks/levers.py run` and `report`: {len(folds)} tasks of ../shared/measure, {folds.sum()} folds "
+        "in all, one seed, one change at a time; the pool is scored. Gains are paired "
         "on the same folds and averaged over tasks, with the 95 % t interval over tasks; a positive gain in log-loss is a lower "
         "loss. CPU time is that of the networks, relative to the default's. A lever that changes nothing on a task, such as a "
         "number of rows a step that the default takes there anyway, counts there as a gain of 0 or was not run.",

@@ -37,7 +37,7 @@ def training_folds(mdata: "MuData", model: FittedModel, key_added: str) -> tuple
         elif key == key_added:
             found = f"folds of {len(folds)} rows for the {mdata.n_obs} of the MuData, {int((folds >= 0).sum())} trained on"
             do = "Pass the whole MuData that this model was fitted on, in its order; on other rows pass another key_added."
-            mine = next((k for k in mdata.uns if _is_of(mdata.uns[k], model)), None)
+            mine = next((k for k in mdata.uns if k != key and _is_of(mdata.uns[k], model)), None)
             do = do if mine is None else f"This model's fit stands under {mine!r}: pass key_added={mine!r}."
             where = f"mdata.uns[{key!r}][{_keys.FOLDS!r}]"
             raise ValueError(problem(where, expected=f"those of this model, which trained on {len(ours)}", found=found, do=do))
