@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from accuracy_aims import aims, losses
+from accuracy_aims import aim_of_calibration, aims, aims_beside_peers, losses
 from accuracy_losses import section as why
 from accuracy_peers_report import section as peers
 from accuracy_peers_report import summary
@@ -135,7 +135,15 @@ def report(path: Path) -> None:
         "# Accuracy",
         about,
         "## Aims",
-        aims(f1.drop(TOTAL), nll.drop(TOTAL), pairs, {"f1": ranks, "nll": loss_ranks}),
+        "\n".join(
+            line
+            for line in (
+                aims(f1.drop(TOTAL), nll.drop(TOTAL), pairs, {"f1": ranks, "nll": loss_ranks}),
+                aim_of_calibration(path.with_name("levers_confidence.jsonl")),
+                aims_beside_peers(path.with_name("peers.jsonl")),
+            )
+            if line
+        ),
         "## Macro-F1",
         markdown(f1),
         "## Log-loss (nats)",
