@@ -116,6 +116,14 @@ def test_two_of_two_modalities_need_not_agree():
     assert rows.among(names(60), arrays(x | {"b": -x["b"]}), {}).all()
 
 
+def test_a_stranger_that_is_alike_in_one_modality_of_two_is_a_stranger():
+    x = {"a": block(), "b": block(seed=1)}
+    rows = TrainingRows.of(names(60), arrays(x))
+    other = {"a": block(seed=2), "b": block(seed=3)}
+    other["b"][:2] = x["b"][:2]
+    assert not rows.among(names(60), arrays(other), {}).any()
+
+
 def test_rows_that_moved_a_little_are_known_and_strangers_are_not():
     x = block(400)
     rows = TrainingRows.of(names(400), arrays({"m": x}))

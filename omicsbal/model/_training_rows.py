@@ -21,11 +21,11 @@ class TrainingRows:
 
     Notes
     -----
-    A row is one of these if it bears the name and is where the row of that name was in at least half of the modalities that both
-    have. Names alone would not do, for barcodes repeat between runs; nor values that several training rows share, such as the
-    same two open peaks: modalities in which a row has such values are asked last. A row that was renamed, or changed in more
-    than half of its modalities, passes for new. Where features are missing rows move, and count as known only if most of those
-    that bear a known name are near.
+    A row is one of these if it bears the name and is where the row of that name was in more than half of the modalities that
+    both have, or in half of them where that holds for most rows that bear a known name. Names alone would not do, for barcodes
+    repeat between runs; nor values that several training rows share, such as the same two open peaks: modalities in which a row
+    has such values are asked last. A row that was renamed, or changed in more than half of its modalities, passes for new. Where
+    features are missing rows move, and count as known only if most of those that bear a known name are near.
 
     The hash (BLAKE2b, RFC 7693, 64 bits) spares the model the names themselves; a name that can be guessed can be checked
     against it. Six projections do not give a row of many columns back; of a block of six columns or fewer they hold all.
@@ -103,11 +103,11 @@ class TrainingRows:
             both, close = ~np.isnan(distance), distance <= self._limit(m) + looser[m]
             telling = both & self._telling(m)[place]
             told, same, shared, near = told + telling, same + (telling & close), shared + both, near + (both & close)
-        found = (same > 0) & (2 * same >= told)
-        # rows that look like others of the fit: by all they have, unless the rest says that these are other data
-        if not (told > 0).any() or found[told > 0].mean() > 0.5:
-            found |= (told == 0) & (shared > 0) & (near == shared)
-        return found
+        half = (same > 0) & (2 * same >= told)
+        if (told > 0).any() and half[told > 0].mean() <= 0.5:
+            return np.asarray(2 * same > told)  # other data, in which a row or two may be alike by chance
+        # also rows that look like others of the fit, by all they have
+        return np.asarray(half | ((told == 0) & (shared > 0) & (near == shared)))
 
     def _apart(self, place: np.ndarray, data: Arrays) -> dict[str, np.ndarray]:
         """{m: (rows,)} distance to the training row at `place`; NaN where there is none or one of them lacks the modality."""
