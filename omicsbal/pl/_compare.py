@@ -78,7 +78,7 @@ def compare(
     """
     table = read_table(mdata, key_added, _keys.COMPARE_SUMMARY, words=WORDS, numbers=NUMBERS, run=RUN)
     wanted = [metric] if isinstance(metric, str) else list(dict.fromkeys(metric))
-    for name in wanted:
+    for name in wanted or [""]:  # none is no choice either
         check_choice("metric", name, dict.fromkeys(table["metric"]))
     ours = str(table["against"].iloc[0])
     order = table[(table["metric"] == wanted[0]) & (table["system"] != HINDSIGHT)].sort_values("rank", kind="stable")

@@ -77,8 +77,9 @@ def test_ranks_go_from_good_to_bad_without_hindsight(compared):
 
 
 def test_what_cannot_be_drawn_is_refused(compared):
-    with pytest.raises(ValueError, match="metric"):
-        ob.pl.compare(compared, metric="beauty")
+    for metric in ("beauty", []):
+        with pytest.raises(ValueError, match="metric"):
+            ob.pl.compare(compared, metric=metric)
     with pytest.raises(KeyError, match=r"ob\.tl\.compare"):
         ob.pl.compare(compared, key_added="other")
     table = compared.uns["omicsbal_compare"]["compare_summary"]
