@@ -71,8 +71,10 @@ def _demo(args: argparse.Namespace) -> None:
     print(f"Simulating {args.n_obs} cells of the world {demo.PRESET!r}, and fitting twice: about a minute ...", flush=True)
     made = demo.run(n_obs=args.n_obs, random_state=args.seed)
     print(f"\n{demo.story(made)}\n\nWritten:")
-    for name, what in demo.save(made, out).items():
-        print(f"  {out / name!s:<32}{what}")
+    written = {str(out / name): what for name, what in demo.save(made, out).items()}
+    width = max(map(len, written))
+    for path, what in written.items():
+        print(f"  {path:<{width}}  {what}")
 
 
 def _describe(args: argparse.Namespace) -> None:
